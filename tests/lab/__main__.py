@@ -1,0 +1,34 @@
+"""python -m tests.lab up|down|status|clean"""
+
+import argparse
+import sys
+
+from .machine import Lab, available
+from .system import LabError
+
+
+def main() -> int:
+    """Run one word of the command line; 0 when done, 1 when the lab could not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description="A real server on this machine.")
+    parser.add_argument("word", choices=["up", "down", "status", "clean"])
+    word = parser.parse_args().word
+    lab = Lab(say=lambda text: print(text, file=sys.stderr, flush=True))
+    try:
+        if reason := available():
+            raise LabError(reason)
+        if word == "up":
+            lab.up(keep=True)
+        elif word == "down":
+            lab.down()
+        elif word == "clean":
+            lab.clean()
+        if word in ("up", "status"):
+            print(lab.status())
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
