@@ -14,8 +14,8 @@ that byte (the runner removes it), so a separator anywhere starts an event. Ever
 
 Outside the journal, and not counted in its offset, the server's side of the connection says: ``hello``
 (release, offset: the byte of the journal at which the stream goes on), ``lost`` (the runner is gone and wrote
-no outcome), ``busy`` (release, by, since, step: somebody else's deployment), ``refuse`` (text, hint, exit: nothing
-was started), and ``answer`` (name, value: what a question such as ``fab status`` asked for).
+no outcome), ``busy`` (release, by, since, step: somebody else's deployment), ``refuse`` (text, hint, exit:
+nothing was started), and ``answer`` (name, value: what a question such as ``fab status`` asked for).
 """
 
 from __future__ import annotations

@@ -6,16 +6,22 @@ umask 077
 export LC_ALL=C
 : "${journal:=./journal}"
 
-# awk_filter ARGS: awk that handles each line as it comes (mawk waits for a full block unless told).
-case $(awk -W version </dev/null 2>&1) in
-    mawk*) awk_filter() { awk -W interactive "$@"; } ;;
-    *) awk_filter() { awk "$@"; } ;;
+# A setting may say ~/ for the home folder; without a setting, records live in the home folder.
+case $path in "~/"*) path=$HOME/${path#"~/"} ;; esac
+case $state in
+    '') state=$HOME/.local/state/backstay/$app ;;
+    "~/"*) state=$HOME/${state#"~/"} ;;
 esac
 
-# mask [NAME=VALUE...]: standard input with secrets masked. See mask.awk.
+# mask [NAME=VALUE...]: standard input with secrets masked; for pipes only, since it never returns. mawk waits for a
+# full block unless it is told otherwise; other awks hand on each line as it comes.
 mask() {
-    MASK_FILES=$(ls -d "$path"/.env "$path"/.env.* "$path"/*.env 2>/dev/null) MASK_KEEP=$app \
-        awk_filter -f ./mask.awk "$@"
+    MASK_FILES=$(ls -d "$path"/.env "$path"/.env.* "$path"/*.env 2>/dev/null) MASK_KEEP=$app
+    export MASK_FILES MASK_KEEP
+    case $(awk -W version 2>&1 </dev/null) in
+        mawk*) exec awk -W interactive -f ./mask.awk "$@" ;;
+        *) exec awk -f ./mask.awk "$@" ;;
+    esac
 }
 
 # json TEXT: TEXT as the inside of a JSON string, on one line, masked.
@@ -31,10 +37,11 @@ json() {
 # event FIELDS: one record. When the disk is full, the reserve that the runner laid by makes room for it.
 event() {
     record=$(printf '\036{"v":1,"at":%s,%s}' "$(date +%s)" "$1")
-    printf '%s\n' "$record" >>"$journal" && return
+    emit "$record" && return
     rm -f ./reserve
-    printf '\n%s\n' "$record" >>"$journal"
+    emit "$record"
 }
+emit() { printf '%s\n' "$1" >>"$journal"; }
 
 # say LEVEL TEXT [HINT]: a short message for the user; LEVEL is info, warn or error.
 say() { event "\"event\":\"note\",\"level\":\"$1\",\"text\":\"$(json "$2")\",\"hint\":\"$(json "${3:-}")\""; }

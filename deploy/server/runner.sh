@@ -10,8 +10,8 @@ set -u
 cd "$1" || exit 1
 . ./values.sh
 . ./lib.sh
-export journal=$PWD/journal
-kind=$(cat kind) id=$(cat id)
+export journal="$PWD/journal"
+lock_file=$(cat lock_file)
 
 trap '' HUP
 trap ': >cancel' INT TERM
@@ -26,7 +26,7 @@ guard() {
         if [ -z "$stop" ]; then
             [ "$second" -ge "$2" ] && stop=timeout
             [ -e cancel ] && [ "$cancellable" = yes ] && stop=cancelled
-            kill -0 "$$" 2>/dev/null || stop=orphaned
+            kill -s 0 "$$" 2>/dev/null || stop=orphaned
             [ -z "$stop" ] && continue
             printf '%s\n' "$stop" >why
             kill -s TERM -- "-$1" 2>/dev/null
@@ -34,22 +34,23 @@ guard() {
         elif [ "$second" -ge "$patience" ]; then
             kill -s KILL -- "-$1" 2>/dev/null
         fi
-        kill -0 -- "-$1" 2>/dev/null || return
+        kill -s 0 -- "-$1" 2>/dev/null || return
     done
 }
 
-# execute SCRIPT SECONDS: its exit status; output goes, filtered, to the journal. `why` says if it was ended.
+# execute FOLDER SCRIPT SECONDS: SCRIPT's exit status, run in the release's FOLDER; output goes, filtered, to the
+# journal. The file `why` says so if it was ended.
 execute() {
     rm -f why
     [ -p pipe ] || mkfifo pipe
     mask limit="$output_limit" <pipe >>"$journal" 8>&- 9>&- &
     filter=$!
-    (cd "$(dirname "$1")/../.." && exec setsid sh "$1") </dev/null >pipe 2>&1 8>&- &
+    (cd "$1" && exec setsid sh "$2") </dev/null >pipe 2>&1 8>&- &
     child=$!
-    guard "$child" "$2" </dev/null >/dev/null 2>&1 8>&- 9>&- &
+    guard "$child" "$3" </dev/null >/dev/null 2>&1 8>&- 9>&- &
     guard=$!
     # A signal interrupts `wait`; the child is gone only when its status could be had.
-    while wait "$child"; status=$?; kill -0 "$child" 2>/dev/null; do :; done
+    while wait "$child"; status=$?; kill -s 0 "$child" 2>/dev/null; do :; done
     kill -s KILL -- "-$child" 2>/dev/null
     kill "$guard" 2>/dev/null
     drain
@@ -65,7 +66,10 @@ drain() {
 }
 
 # hold STEP: tell those who find the lock taken, who has it.
-hold() { printf '%s\n' "$id" "$by" "$since" "$state" "$1" >"$lock_file" 2>/dev/null; }
+hold() {
+    printf '%s\n' "$id" >"$state/unfinished"
+    printf '%s\n' "$id" "$by" "$since" "$state" "$1" 2>/dev/null >"$lock_file"
+}
 
 name_of() { n=${1##*/} && printf '%s' "${n#*-}"; }
 
@@ -75,7 +79,7 @@ do_step() {
     event "\"event\":\"step\",\"step\":\"$name\",\"state\":\"begin\""
     : >"$1/begun" || return
     [ ! -s "$1/undo" ] || durable "$1/begun"
-    execute "$PWD/$1/do" "$(cat "$1/timeout")"
+    execute "$PWD" "$1/do" "$(cat "$1/timeout")"
     status=$?
     if [ "$status" = 0 ] && [ ! -e why ]; then
         : >"$1/done"
@@ -92,7 +96,7 @@ undo_step() {
     hold "undo of $name"
     if [ -s "$1/undo" ]; then
         event "\"event\":\"undo\",\"step\":\"$name\",\"state\":\"begin\""
-        if ! execute "$1/undo" "$undo_timeout"; then
+        if ! execute "${1%/steps/*}" "$1/undo" "$undo_timeout"; then
             event "\"event\":\"undo\",\"step\":\"$name\",\"state\":\"failed\""
             return 1
         fi
@@ -129,7 +133,7 @@ end() {
     put outcome "$1 $2"
     if [ "$2" != 3 ]; then
         rm -f "$state/unfinished"
-        : >"$lock_file" 2>/dev/null
+        : 2>/dev/null >"$lock_file"
     fi
     event "\"event\":\"end\",\"outcome\":\"$1\",\"exit\":$2"
     exit "$2"
@@ -137,7 +141,7 @@ end() {
 
 deployed() {
     put "$state/current" "$id"
-    [ ! -s finish ] || execute "$PWD/finish" 300 || say warn "old releases could not be tidied up"
+    [ ! -s finish ] || execute "$PWD" ./finish 300 || say warn "old releases could not be tidied up"
     end deployed 0
 }
 
@@ -186,7 +190,8 @@ recover() {
 
 main() {
     since=$(date +%s)
-    printf '%s\n' "$id" >"$state/unfinished"
+    rm -f outcome cancel
+    hold start
     steps=$(for step in steps/*; do printf ',"%s"' "$(name_of "$step")"; done)
     event "\"event\":\"release\",\"kind\":\"$kind\",\"release\":\"$id\",\"by\":\"$(json "$by")\",\"steps\":[${steps#,}]"
     dd if=/dev/zero of=reserve bs=1024 count=256 2>/dev/null

@@ -54,7 +54,7 @@ class Docker:
         write(ROOT / "docker.json", "{}\n")
         folders = ("--data-root", self._data, "--exec-root", self._state, "--pidfile", self._pid)
         options = ("--config-file", ROOT / "docker.json", "--storage-driver", "overlay2", "--group", "docker")
-        daemon(["dockerd", *folders, *options, "--host", f"unix://{SOCKET}"], self.log)
+        daemon("dockerd", *folders, *options, "--host", f"unix://{SOCKET}", log=self.log)
         try:
             wait_for("dockerd", lambda: self.answers() or not self.ours())
         finally:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine import docker
+from .engine import DOCKER, docker
 from .system import ROOT, mirror, remove, run, write
 
 WHEELS = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg[binary]")
@@ -143,10 +143,12 @@ def _make(recipe: Recipe) -> None:
 
 
 def _import(recipe: Recipe, tree: Path) -> None:
-    """One import makes the whole image, settings and label included: there is never half of one."""
-    archive = tree.with_suffix(".tar")
+    """The image gets its name when it is whole, settings and label included: there is never half of one."""
+    archive, raw = tree.with_suffix(".tar"), f"backstay-{recipe.short}:tree"
     run("tar", "-C", tree, "--one-file-system", "--exclude=./dev/*", "-cf", archive, ".")
-    changes = [word for line in (*recipe.settings, f"LABEL {LABEL}={recipe.digest}") for word in ("--change", line)]
-    docker("import", *changes, archive, _kept(recipe))
-    docker("tag", _kept(recipe), recipe.name)
+    docker("import", archive, raw)
     archive.unlink()
+    lines = (f"FROM {raw}", *recipe.settings, f"LABEL {LABEL}={recipe.digest}")
+    run(DOCKER, "build", "-q", "-t", _kept(recipe), "-", input="\n".join(lines), env={"DOCKER_BUILDKIT": "0"})
+    docker("tag", _kept(recipe), recipe.name)
+    docker("rmi", raw)

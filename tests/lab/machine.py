@@ -61,8 +61,7 @@ class Lab:
             self.docker.start()
             images.make_images(self._say)
             server.make_users()
-            for user in server.USERS:
-                self.ssh.tools(user, "both")
+            self.ssh.prepare()
             self.ssh.start()
             if keep:
                 _KEEP.touch()

@@ -68,9 +68,14 @@ class Ssh:
         """The process ids of the listening server."""
         return find("sshd", str(self._server))
 
-    def start(self) -> None:
-        """Have the server listen, with keys and settings in place."""
+    def prepare(self) -> None:
+        """Have all keys, and let every user in, with both Composes on PATH."""
         self._make_keys()
+        for user in USERS:
+            self.tools(user, "both")
+
+    def start(self) -> None:
+        """Have the server listen, where it listened before if it can."""
         if self.running() and self._accepts() and self._server.read_text() == self._settings():
             return
         self.stop()
@@ -79,7 +84,7 @@ class Ssh:
         write(self._server, self._settings())
         self._write_client()
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        daemon(["/usr/sbin/sshd", "-D", "-f", self._server, "-E", self.log], self.log)
+        daemon("/usr/sbin/sshd", "-D", "-f", self._server, "-E", self.log, log=self.log)
         wait_for("sshd", lambda: self._accepts() or not self.running(), 20)
         if not self._accepts():
             raise LabError(f"sshd did not come up:\n{tail(self.log)}")

@@ -59,11 +59,17 @@ def run(
     return done
 
 
-def daemon(argv: Iterable[str | Path], log: Path) -> None:
-    """Start a program in a session of its own, as nobody's child, its output appended to `log`."""
+def daemon(program: str, *argv: str | Path, log: Path) -> None:
+    """Start a program in a session of its own, as nobody's child, its output appended to `log`.
+
+    It may have ended again when this returns: the caller waits for what it wants from it.
+    """
+    words = [program, *map(str, argv)]
     with log.open("ab") as out:
-        words = ["setsid", "--fork", *map(str, argv)]
-        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(), check=True)
+        fork = ["setsid", "--fork", *words]
+        subprocess.run(fork, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(), check=True)
+    with contextlib.suppress(LabError):
+        wait_for(program, lambda: bool(find(Path(program).name, " ".join(words))), 2)
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:

@@ -1,0 +1,78 @@
+"""What the laptop sends: a plan and its values as one archive, and the command that unpacks and enters it.
+
+One SSH exec carries everything: the archive comes over standard input and its length is in the command, so
+a half-sent one is never entered.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from deploy import shell
+from deploy.plan import Plan
+from deploy.shell import Values
+
+Verb = Literal["deploy", "rollback", "recover", "accept", "follow", "attach", "cancel", "status", "logs"]
+
+_COMMON = ("enter.sh", "lib.sh", "mask.awk", "recover.sh", "runner.sh")
+
+# The remote login shell may be any shell: no line end, no exclamation mark, no quote and no backslash inside.
+_ENTER = (
+    'sh -c \'umask 077; kit=$(mktemp -d) && head -c {size} | tar -xzf - -C "$kit" '
+    '|| {{ rm -rf "$kit"; exit 97; }}; exec sh "$kit/enter.sh" "$@"\' backstay {words}'
+)
+#: Exit status of the command when the archive could not be unpacked.
+NOT_UNPACKED = 97
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command for the server's login shell, and what it reads from standard input."""
+
+    command: str
+    stdin: bytes
+
+
+def resource(name: str) -> str:
+    """The text of one of the server's scripts, such as ``compose/check.sh``."""
+    return (files("deploy") / "server" / name).read_text("utf-8")
+
+
+def request(verb: Verb, words: Iterable[str], values: Values, plan: Plan | None = None) -> Request:
+    """The request to enter the server with ``verb``: ``words`` are its arguments, ``values`` its settings."""
+    archive = pack(contents(values, plan))
+    line = _ENTER.format(size=len(archive), words=shell.command((verb, *words)))
+    return Request(line, archive)
+
+
+def contents(values: Values, plan: Plan | None) -> dict[str, str]:
+    """The files of the kit, by name."""
+    kit = {name: resource(name) for name in _COMMON}
+    kit["values.sh"] = shell.assignments(values)
+    if plan:
+        kit.update(plan.files)
+        kit["finish"] = plan.finish
+        for number, step in enumerate(plan.steps, 1):
+            folder = f"steps/{number:02}-{step.name}"
+            kit[f"{folder}/do"] = step.do
+            kit[f"{folder}/undo"] = step.undo
+            kit[f"{folder}/timeout"] = f"{step.timeout}\n"
+    return kit
+
+
+def pack(kit: Mapping[str, str]) -> bytes:
+    """A gzipped tar of ``kit``, readable by its owner alone; the same kit gives the same bytes."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, text in sorted(kit.items()):
+            data = text.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+    return gzip.compress(raw.getvalue(), mtime=0)
