@@ -11,11 +11,11 @@ import io
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Literal
 
 from deploy import shell
 from deploy.plan import Plan
+from deploy.resources import resource
 from deploy.shell import Values
 
 Verb = Literal["deploy", "rollback", "recover", "accept", "follow", "attach", "cancel", "status", "logs"]
@@ -37,11 +37,6 @@ class Request:
 
     command: str
     stdin: bytes
-
-
-def resource(name: str) -> str:
-    """The text of one of the server's scripts, such as ``compose/check.sh``."""
-    return (files("deploy") / "server" / name).read_text("utf-8")
 
 
 def request(verb: Verb, words: Iterable[str], values: Values, plan: Plan | None = None) -> Request:

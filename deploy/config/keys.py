@@ -1,18 +1,21 @@
 """Every key there is, with its type, its default and its check: the only table of them."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from deploy.config import values
-from deploy.config.values import Endpoint, optional
+from deploy.config.endpoint import Endpoint, endpoint
+from deploy.config.values import optional
 
 # TOML has lists only, so a tuple takes a list; what is in it stays strict.
 _FromList = Field(strict=False)
 
 Slug = Annotated[str, AfterValidator(values.slug)]
-Host = Annotated[Endpoint | None, PlainValidator(values.endpoint)]
+Host = Annotated[Endpoint | None, PlainValidator(endpoint)]
 ServerPath = Annotated[str, AfterValidator(values.server_path)]
 Refname = Annotated[str, AfterValidator(values.refname)]
 Name = Annotated[str, AfterValidator(values.name)]
@@ -30,9 +33,7 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 class Table(BaseModel):
     """What all tables share: no unknown keys, no guessed types, no change afterwards, no values in errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Compose(Table):

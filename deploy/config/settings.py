@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from deploy.config.endpoint import Endpoint, endpoint
 from deploy.config.faults import as_config_error, dotted
 from deploy.config.file import find, read
 from deploy.config.keys import Document, Shared, Target, TargetTable
-from deploy.config.values import Bad, Endpoint, endpoint
+from deploy.config.values import Bad
 from deploy.errors import ConfigError
 
 #: The name of the one target of a file without [targets].

@@ -181,6 +181,7 @@ class _Connection(paramiko.ServerInterface):  # type: ignore[misc]
     def close(self) -> None:
         """Cut the line and wait until the commands' ends are closed."""
         self._transport.close()
+        self._transport.join(5)
         for session in self._sessions:
             session.join(5)
 

@@ -67,19 +67,15 @@ def build(url: URL) -> Engine:
         raise LedgerError(
             "The driver for PostgreSQL is not installed.", "Run: pip install 'backstay[postgresql]'"
         ) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _leave_transactions_to_us)
-        event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write and waits at most ``WAIT`` seconds for a lock; committed at the end."""
+    """A transaction that may write, committed at the end."""
     # IMMEDIATE takes SQLite's write lock at once: what is then read is still true when it is written.
     with engine.execution_options(backstay_begin="BEGIN IMMEDIATE").begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
         yield connection
 
 
@@ -92,10 +88,9 @@ def _arguments(url: URL) -> dict[str, Any]:
     return arguments if "connect_timeout" in url.query else {**arguments, "connect_timeout": WAIT}
 
 
-def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
-    # Python's sqlite3 begins no transaction before CREATE TABLE: a failed migration would stay half applied.
-    connection.isolation_level = None
-
-
 def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
+        return
+    # Python's sqlite3 begins no transaction before CREATE TABLE: a failed migration would stay half applied.
     connection.exec_driver_sql(connection.get_execution_options().get("backstay_begin", "BEGIN"))

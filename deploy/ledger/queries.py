@@ -28,7 +28,8 @@ def put(connection: Connection, entry: Entry) -> None:
     """Write the entry over the one with the same key; ``LedgerError`` unless that is exactly one row."""
     row = {name: _clean(getattr(entry, name)) for name in _COLUMNS}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(releases).values(row)
+    # Inline: without RETURNING, which SQLite before 3.35 lacks (RHEL 9) and which hides the count of rows.
+    statement = dialect.insert(releases).values(row).inline().execution_options(preserve_rowcount=True)
     touched = connection.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=row)).rowcount
     if touched != 1:
         raise LedgerError(f"Recording {entry.id} touched {touched} rows of the ledger instead of one.")

@@ -65,6 +65,9 @@ take_lock() {
     tools
     open_lock
     flock -n 9 || busy
+    [ ! -s "$state/checkout" ] || [ "$(cat "$state/checkout")" = "$path" ] ||
+        refuse "the records in $state are of another checkout, $(cat "$state/checkout")" \
+            "Give this target a folder of its own: the key state."
     [ ! -s "$lock_file" ] || [ "$(holder 4)" = "$state" ] ||
         refuse "release $(holder 1) of $(holder 2) was interrupted and is not undone yet" \
             "Its records are in $(holder 4): fab recover, as that user, undoes it." 3
@@ -81,6 +84,7 @@ install() {
         refuse "cannot write to $state on the server" "Is the disk full? May this user write there?"
     fi
     put "$new/lock_file" "$lock_file"
+    put "$state/checkout" "$path"
     [ ! -s "$state/current" ] || cp "$state/current" "$new/previous"
     [ ! -e ./of ] || cp ./of "$new/of"
     : >"$new/journal"
@@ -207,9 +211,37 @@ verb_cancel() {
     follow 0
 }
 
+# verb_status: what is on the server now; the engine says what runs.
 verb_status() {
-    checkout
+    tools
+    open_lock
+    . ./git.sh
+    answer release "$(cat "$state/current" 2>/dev/null)"
+    if ! flock -n 9; then
+        answer in_progress "$(holder 1)"
+        answer step "$(holder 5)"
+        answer by "$(holder 2)"
+    elif [ -s "$lock_file" ]; then
+        answer interrupted "$(holder 1)"
+    fi
+    exec 9<&-
+    answer commit "$(head_commit)"
+    answer branch "$(git_ symbolic-ref --quiet --short HEAD)"
     . ./status.sh
+    leave
+}
+
+# verb_logs LINES SINCE FOLLOW: masked, each line with its time first.
+verb_logs() {
+    checkout
+    log_lines=$1 log_since=$2 log_follow=$3
+    (. ./logs.sh) | mask &
+    watched=$!
+    if [ -n "$log_follow" ]; then
+        cat >/dev/null
+        kill "$watched" 2>/dev/null
+    fi
+    wait "$watched"
     leave
 }
 

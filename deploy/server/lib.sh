@@ -2,7 +2,9 @@
 # Shared by all that runs on the server. Read after values.sh, in a release's folder (or the kit's).
 # $journal is the file that events go to; the entry script sets it to standard output.
 
+# Records are for their owner alone; the application's own files are made as after a login.
 umask 077
+: "${login_umask:=022}"
 export LC_ALL=C
 : "${journal:=./journal}"
 

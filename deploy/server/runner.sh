@@ -145,10 +145,18 @@ deployed() {
     end deployed 0
 }
 
+# as_before FOLDER: what is on the server now is what was there before that release.
+as_before() {
+    for what in commit heads image; do
+        [ ! -e "$1/facts/$what.before" ] || fact "$what.after" "$(cat "$1/facts/$what.before")"
+    done
+}
+
 # undone OUTCOME EXIT: after a failure.
 undone() {
     rm -f reserve
     undo_release "$PWD" || end failed 3
+    (as_before "$PWD")
     touched || { [ "$1" = failed ] && end refused 2; }
     end "$1" "$2"
 }
@@ -177,6 +185,7 @@ undo_others() {
         previous=$(cat "$state/releases/$other/previous" 2>/dev/null)
         if [ -n "$previous" ]; then put "$state/current" "$previous"; else rm -f "$state/current"; fi
         put "$state/releases/$other/outcome" "rolled-back 0"
+        (as_before "$state/releases/$other")
     done <of
     end rolled-back 0
 }

@@ -1,7 +1,7 @@
-"""From the name of a server to everything a connection needs: what was given, else what ssh's configuration says.
+"""From a server's name to all that a connection needs: what was given, else what ssh's configuration says.
 
-OpenSSH itself reads its configuration (``ssh -G``), so Include, Match, tokens and canonical names mean here what
-they mean to ``ssh``. Without an ``ssh`` on the PATH, see ``ssh_config``.
+OpenSSH itself reads its configuration (``ssh -G``), so Include, Match, tokens and canonical names mean here
+what they mean to ``ssh``. Without an ``ssh`` on the PATH, see ``ssh_config``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from deploy.errors import SshConfigError, UsageError
 
 #: Longest chain of jump hosts.
 _HOPS = 8
-_KEY_NAMES = ("id_rsa", "id_ecdsa", "id_ed25519")
 _TARGET = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^\]]+)\]|(?P<bare>[^@\[\]/]+?))(?::(?P<port>\d+))?/?"
 )
@@ -65,6 +65,31 @@ class Address:
         port = int(found["port"]) if found["port"] else None
         return cls(found["six"] or found["bare"], found["user"] or "", port)
 
+    @classmethod
+    def of(cls, connection: Any) -> Address:
+        """What fab's command line says: the Connection that -H makes, and -i, -S, -t and the prompts."""
+        ssh, config = connection.ssh_config, connection.config
+        user, port = connection.user, connection.port
+        address = cls(
+            connection.original_host,
+            "" if user in (config.user, ssh.get("user")) else user,
+            None if str(port) in (str(config.port), ssh.get("port")) else port,
+        )
+        return address.with_options(config)
+
+    def with_options(self, config: Any) -> Address:
+        """This address with what fab's -i, -S, -t and prompts have put into Fabric's configuration."""
+        given = config.connect_kwargs
+        return replace(
+            self,
+            identity=given.get("key_filename") or self.identity,
+            passphrase=given.get("passphrase") or self.passphrase,
+            password=given.get("password") or self.password,
+            connect_timeout=given.get("timeout") or config.timeouts.connect or self.connect_timeout,
+            forward_agent=config.forward_agent or self.forward_agent,
+            ssh_config=getattr(config, "_runtime_ssh_path", None) or self.ssh_config,
+        )
+
     @property
     def identities(self) -> tuple[Path, ...]:
         """The key files given, as paths."""
@@ -76,9 +101,9 @@ class Address:
 class Settings:
     """All that is needed to connect, with nothing left to look up.
 
-    ``label`` is the name the user knows the server by, ``host`` where to dial, ``host_key_name`` what known_hosts
-    lists it under, ``given`` key files that must exist, ``identities`` those that may, ``agent`` and
-    ``forward_agent`` sockets of agents (empty: none), ``jumps`` the hosts to go through, nearest first.
+    ``label`` is the name the user knows the server by, ``host`` where to dial, ``host_key_name`` what
+    known_hosts lists it under, ``given`` key files that must exist, ``identities`` those that may, ``agent``
+    and ``forward_agent`` sockets of agents (empty: none), ``jumps`` the hosts to go through, nearest first.
     """
 
     label: str
@@ -145,8 +170,10 @@ def _hop(address: Address, name: str) -> Address:
 
 
 def interpret(address: Address, options: Options) -> Settings:
-    """Settings out of what was given and ssh's options (lower-case names, as ``ssh -G`` prints them). Pure but for
-    the environment's HOME, SSH_AUTH_SOCK and user name."""
+    """Settings out of what was given and ssh's options (lower-case names, as ``ssh -G`` prints them).
+
+    Pure but for the environment's HOME, SSH_AUTH_SOCK and user name.
+    """
     host = _first(options, "hostname") or address.host
     port = address.port or _port(_first(options, "port"))
     user = address.user or _first(options, "user") or getpass.getuser()
@@ -172,7 +199,7 @@ def interpret(address: Address, options: Options) -> Settings:
         forward_agent=_forwarded(address.forward_agent, _first(options, "forwardagent"), agent),
         passphrase=address.passphrase,
         password=address.password,
-        proxy_command="" if proxy == "none" else _expand(proxy, tokens),
+        proxy_command="" if proxy == "none" else _expand(proxy, tokens, names=False),
         family={"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(_first(options, "addressfamily"), 0),
         connect_timeout=address.connect_timeout or _seconds(_first(options, "connecttimeout")) or 10.0,
     )
@@ -191,7 +218,7 @@ def read_options(address: Address) -> Options:
     text = ssh_config.flatten(address.ssh_config, home())
     if not ssh:
         return ssh_config.lookup(text, address)
-    # ssh takes the home of the password database for "~", whatever HOME says; the rest of the world takes HOME.
+    # To ssh, "~" is the home in the password database, whatever HOME says; the rest of the world takes HOME.
     return _ask(ssh, address, ["-F", "/dev/stdin"], text + ssh_config.defaults(home()))
 
 
@@ -286,16 +313,13 @@ def _path(text: str, tokens: Mapping[str, str]) -> Path:
     return Path(_expand(text, tokens)).expanduser()
 
 
-def _expand(text: str, tokens: Mapping[str, str]) -> str:
-    """Text with ssh's %-tokens and ${NAME} replaced."""
+def _expand(text: str, tokens: Mapping[str, str], names: bool = True) -> str:
+    """Text with ssh's %-tokens replaced, and ${NAME} unless a shell will do that."""
 
     def value(found: re.Match[str]) -> str:
-        letter, name = found.groups()
-        known = tokens.get(letter) if letter else os.environ.get(name)
+        known = tokens.get(found[1]) if found[1] else os.environ.get(found[2])
         if known is None:
             raise SshConfigError(f"{found[0]} in ssh's configuration is not known here: {text}")
         return known
 
-    return re.sub(r"%(.)|\$\{(\w+)\}", value, text)
-
-
+    return re.sub(r"%(.)|\$\{(\w+)\}" if names else r"%(.)", value, text)

@@ -1,4 +1,4 @@
-"""ssh's configuration read without ``ssh``: one text with its includes, and Paramiko's parser for a plain subset."""
+"""ssh's configuration read without ``ssh``: one text with its includes, for Paramiko's parser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
 def flatten(file: Path | str | None, home: Path) -> str:
     """One text: ``file``, or the user's and the system's configuration, with what they include.
 
-    ``~/`` stands for ``home``. Raises SshConfigError for a missing ``file`` and for what one text cannot express.
+    ``~/`` stands for ``home``. Raises SshConfigError for a missing ``file`` and for what one text cannot say.
     """
     if file:
         if not Path(file).is_file():
@@ -44,7 +44,7 @@ def defaults(home: Path) -> str:
 
 
 def lookup(text: str, address: Address) -> Mapping[str, Sequence[str]]:
-    """What ``text`` says of ``address``, as ``ssh -G`` would print it; SshConfigError for an unsupported Match."""
+    """What ``text`` says of ``address``, as ``ssh -G`` prints it; SshConfigError for an unsupported Match."""
     import paramiko
 
     _check_matches(text)
@@ -59,6 +59,8 @@ def lookup(text: str, address: Address) -> Mapping[str, Sequence[str]]:
     options.setdefault("identityfile", [f"{folder}/{name}" for name in _KEYS])
     options.setdefault("userknownhostsfile", [f"{folder}/known_hosts {folder}/known_hosts2"])
     options.setdefault("globalknownhostsfile", [" ".join(_KNOWN_HOSTS)])
+    for key in ("userknownhostsfile", "globalknownhostsfile"):
+        options[key] = shlex.split(options[key][0])
     return {key: [value.strip('"') for value in values] for key, values in options.items()}
 
 

@@ -25,7 +25,7 @@ def open_view(
 ) -> View:
     """The view for ``mode``; ``auto`` is live on a terminal that can redraw, else plain.
 
-    ``target`` is what the first line calls the server; ``expected`` says how many seconds a step usually takes.
+    ``target`` is what the first line calls the server; ``expected``: seconds that a step usually takes.
     """
     if mode == "auto":
         mode = "live" if _can_redraw(stdout, environ) else "plain"

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 from rich.text import Text
 
-from deploy.events import Event, Item, Output, State, StepView
+from deploy.events import Item, Output, State
+from deploy.view.bottom import Moment, bottom, current_name
 from deploy.view.clean import clean
 from deploy.view.screen import Line, Screen
+from deploy.view.stays import lines_for, message, output, said, unfinished
 from deploy.view.summary import Result
-from deploy.view.verdict import Said, verdict
-from deploy.view.words import Signs, duration, ending, exit_word, headline, took
+from deploy.view.verdict import verdict
+from deploy.view.words import Signs, undo_begins
 
 #: Seconds between two drawings.
 _PAUSE = 0.1
-#: Lines of output drawn below the running step.
-_OUTPUT = 5
-#: Lines from outside any step that wait for one drawing; more are left out.
+#: Lines from outside any step that wait for the next drawing; more are left out.
 _STRAYS = 200
-_STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim", "bold": "bold", "": ""}
 
 
 class LiveView:
@@ -33,10 +32,10 @@ class LiveView:
         self._expected = expected
         self._signs = signs
         self._state = State()
-        self._waiting: list[Line] = []
+        self._pending: list[Line] = []
         self._now = 0.0
+        self._heard: float | None = None
         self._drawn: float | None = None
-        self._heard = 0.0
         self._undo_began = 0.0
         self._over = False
 
@@ -53,90 +52,52 @@ class LiveView:
         """Take note; the next ``tick`` draws."""
         self._state = state
         if isinstance(item, Output):
-            if not state.current and len(self._waiting) < _STRAYS:
-                self._waiting.append(_output(item.line))
+            if not state.current and len(self._pending) < _STRAYS:
+                self._pending.append(output(item.line, "dim"))
             return
-        self._heard = self._now
-        if item.name == "undo" and item.text("state") == "begin":
+        self._heard = None
+        if undo_begins(item):
             self._undo_began = item.at
-        words = _LINES.get(item.name)
-        if words:
-            self._waiting += words(item, state, self)
+        self._pending += lines_for(item, state, self._target, self._signs, self._undo_began)
 
     def tick(self, now: float) -> None:
         """Draw, unless it was done a moment ago."""
         self._now = now
-        if self._over or (self._drawn is not None and 0 <= now - self._drawn < _PAUSE):
-            return
-        self._drawn = now
-        self._screen.draw(self._taken(), self._bottom())
+        if self._heard is None:
+            self._heard = now
+        if not self._over and (self._drawn is None or now - self._drawn >= _PAUSE):
+            self._drawn = now
+            self._draw()
 
     def warn(self, text: str, hint: str = "") -> None:
         """The warning, at once."""
-        self._waiting += _message("!", "warn", text, hint)
-        self._screen.draw(self._taken(), self._bottom())
+        self._pending += message("warn", text, hint)
+        self._draw()
 
     def result(self, result: Result) -> None:
         """The closing lines; the drawing at the bottom ends."""
-        self._close([_said(said) for said in verdict(result, self._signs)])
+        self._close([Line(Text()), *(said(sentence) for sentence in verdict(result, self._signs))])
 
     def _close(self, last: list[Line]) -> None:
         self._over = True
-        lines = self._taken()
         if self._state.current:
-            lines.append(self.step_line("waiting", "dim", self._name(), self._elapsed(), "not finished"))
-        self._screen.draw([*lines, *([Line(Text())] if last else []), *last], [])
+            name = current_name(self._state)
+            self._pending.append(unfinished(name, self._elapsed(), self._state, self._signs))
+        self._pending += last
+        self._draw()
 
-    def _taken(self) -> list[Line]:
-        lines, self._waiting = self._waiting, []
-        return lines
+    def _draw(self) -> None:
+        lines, self._pending = self._pending, []
+        self._screen.draw(lines, [] if self._over else self._bottom()[: self._screen.rows])
 
     def _bottom(self) -> list[Text]:
-        """The running step, its latest output and the steps to come, as far as there is room."""
-        if not self._state.release:
-            return [Text(f"{self._spin()} waiting for {self._target}")]
-        _, rows = self._screen.room
-        step = self._state.step(self._state.current)
-        coming = [] if self._has_failed() else [s for s in self._state.steps if s.state == "waiting"]
-        room = rows - 1
-        output = self._tail(step)[-_OUTPUT:]
-        shown = min(len(output), room - min(len(coming), room // 2))
-        above = [self._running(step), *(_cropped(line) for line in output[len(output) - shown :])] if step else []
-        return [*above, *(self._coming(s) for s in coming[: room - shown])]
-
-    def _has_failed(self) -> bool:
-        return self._state.failed_step is not None or bool(self._state.outcome) or self._state.lost
-
-    def _tail(self, step: StepView | None) -> tuple[str, ...]:
-        if step is None:
-            return ()
-        return step.undo_tail if self._state.undoing else step.tail
-
-    def _running(self, step: StepView) -> Text:
-        usual = None if self._state.undoing else self._expected.get(step.name)
-        time = duration(float(int(self._elapsed()))).replace(".0", "")
-        text = Text(f"{self._spin()} ", "cyan")
-        text.append(self.padded(self._name()), "bold")
-        text.append(f"{time:>9}", "")
-        return text.append(f"  usually {duration(usual)}", "dim") if usual else text
-
-    def _coming(self, step: StepView) -> Text:
-        usual = self._expected.get(step.name)
-        time = f"{'':9}  usually {duration(usual)}" if usual else ""
-        return Text(f"{self._signs.waiting} {self.padded(clean(step.name))}{time}".rstrip(), "dim")
-
-    def _name(self) -> str:
-        return ("undo " if self._state.undoing else "") + clean(self._state.current)
+        moment = Moment(self._signs, round(self._now / _PAUSE), self._elapsed())
+        if not self._state.steps:
+            return [Text(f"{moment.spinner} waiting for {self._target}")]
+        return bottom(self._state, moment, self._expected, self._screen.rows)
 
     def _elapsed(self) -> float:
         step = self._state.step(self._state.current)
         began = self._undo_began if self._state.undoing else step.began if step else self._state.now
-        return max(self._state.now - began + self._now - self._heard, 0.0)
-
-    def _spin(self) -> str:
-        return self._signs.spinner[int(self._now / _PAUSE) % len(self._signs.spinner)]
-
-    def padded(self, name: str) -> str:
-        """``name`` as wide as the widest step's undo, within reason."""
-        widest = max((len(clean(step.name)) for step in self._state.steps), default=0)
-        return name.ljust(min(widest + len("undo "), 24))
+        since = 0.0 if self._heard is None else self._now - self._heard
+        return max(self._state.now - began + since, 0.0)

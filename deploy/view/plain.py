@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +10,7 @@ from deploy.view.clean import clean
 from deploy.view.sink import Sink
 from deploy.view.summary import Result
 from deploy.view.verdict import verdict
-from deploy.view.words import Signs, duration, ending, exit_word, headline, took
+from deploy.view.words import Signs, duration, ending, exit_word, headline, took, undo_begins
 
 
 class PlainView:
@@ -22,6 +21,7 @@ class PlainView:
         self._err = err
         self._target = target
         self._signs = signs
+        self._undo_began = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -33,9 +33,14 @@ class PlainView:
 
     def item(self, item: Item, state: State) -> None:
         """Print the item's lines."""
-        lines = [_output(item, state)] if isinstance(item, Output) else event_lines(item, state, self._target)
+        lines = [_output(item, state)] if isinstance(item, Output) else self._event(item, state)
         if lines:
             self._out.write("".join(f"{line}\n" for line in lines))
+
+    def _event(self, event: Event, state: State) -> list[str]:
+        if undo_begins(event):
+            self._undo_began = event.at
+        return event_lines(event, state, self._target, self._undo_began)
 
     def tick(self, now: float) -> None:
         """Nothing: plain lines do not depend on the time."""
@@ -56,10 +61,20 @@ def message_lines(lead: str, text: str, hint: str) -> list[str]:
     return [lead + first, *(f"  {line}" for line in (*more, *(clean(part) for part in hint.splitlines())))]
 
 
-def event_lines(event: Event, state: State, target: str) -> list[str]:
+def event_lines(event: Event, state: State, target: str, undo_began: float = 0.0) -> list[str]:
     """The lines for one event; none for those that only keep the line or end the journal."""
-    words = _LINES.get(event.name)
-    return words(event, state, target) if words else []
+    match event.name:
+        case "release":
+            return _release(event, state, target)
+        case "step" | "undo":
+            return _step(event, state, undo_began)
+        case "fact":
+            return [f"{clean(event.text('name'))}: {clean(event.text('value'))}"]
+        case "note":
+            return _note(event)
+        case "lost":
+            return ["error: the runner on the server is gone and left no outcome"]
+    return []
 
 
 def _output(item: Output, state: State) -> str:
@@ -69,41 +84,22 @@ def _output(item: Output, state: State) -> str:
     return f"[{undo}{clean(state.current)}] {clean(item.line)}"
 
 
-def _release(event: Event, _state: State, target: str) -> list[str]:
+def _release(event: Event, state: State, target: str) -> list[str]:
     by = f", by {clean(event.text('by'))}" if event.text("by") else ""
-    return [f"{headline(event.text('kind'), clean(target))}, release {clean(event.text('release'))}{by}"]
+    return [f"{headline(event, state, target)}, release {clean(event.text('release'))}{by}"]
 
 
-def _step(event: Event, state: State, _target: str) -> list[str]:
+def _step(event: Event, state: State, undo_began: float) -> list[str]:
     undo = "undo " if event.name == "undo" else ""
     name = undo + clean(event.text("step"))
     if event.text("state") == "begin":
         return [f"{name}: begin"]
-    seconds = took(event, state.step(event.text("step")))
+    time = duration(took(event, state.step(event.text("step")), undo_began))
     joint = "in" if event.text("state") == "done" else "after"
-    time = f" {joint} {duration(seconds)}" if seconds is not None else ""
     code = f", {exit_word(event)}" if exit_word(event) else ""
-    return [f"{name}: {ending(event)}{time}{code}"]
+    return [f"{name}: {ending(event)} {joint} {time}{code}"]
 
 
-def _fact(event: Event, _state: State, _target: str) -> list[str]:
-    return [f"{clean(event.text('name'))}: {clean(event.text('value'))}"]
-
-
-def _note(event: Event, _state: State, _target: str) -> list[str]:
+def _note(event: Event) -> list[str]:
     lead = {"warn": "warning: ", "error": "error: "}.get(event.text("level"), "note: ")
     return message_lines(lead, event.text("text"), event.text("hint"))
-
-
-def _lost(_event: Event, _state: State, _target: str) -> list[str]:
-    return ["error: the runner on the server is gone and left no outcome"]
-
-
-_LINES: dict[str, Callable[[Event, State, str], list[str]]] = {
-    "release": _release,
-    "step": _step,
-    "undo": _step,
-    "fact": _fact,
-    "note": _note,
-    "lost": _lost,
-}

@@ -49,7 +49,7 @@ class Screen:
         self._console = Console(
             file=self._buffer,
             force_terminal=True,
-            color_system="standard" if colour else None,
+            color_system="standard",
             no_color=not colour,
             markup=False,
             emoji=False,
@@ -59,15 +59,16 @@ class Screen:
         self._drawn: list[int] = []
 
     @property
-    def room(self) -> tuple[int, int]:
-        """Columns and rows that the drawing at the bottom may take."""
-        columns, rows = self._size()
-        return max(columns - 1, 1), max(rows - 1, 1)
+    def rows(self) -> int:
+        """Rows that the drawing at the bottom may take."""
+        return max(self._size()[1] - 1, 0)
 
     def draw(self, lines: Sequence[Line], bottom: Sequence[Text]) -> None:
         """Add ``lines`` for good, and draw ``bottom`` in place of what was drawn last; one write."""
+        if not self._sink.open:
+            return
         columns, rows = self._size()
-        self._console.size = (columns, rows)  # type: ignore[assignment]
+        self._console.size = (columns, rows)
         erase = self._erase(columns)
         for line in lines:
             self._print(line, columns)
@@ -82,14 +83,15 @@ class Screen:
     def _erase(self, columns: int) -> str:
         # A terminal that became narrower has wrapped the rows that are now too long.
         rows = sum(max(-(-length // columns), 1) for length in self._drawn)
-        return f"\r\x1b[{rows}A\x1b[J" if rows else ""
+        # Row by row: tmux would copy a screen that is erased from its top into the scrollback.
+        return "\r" + "\x1b[2K\x1b[1A" * rows + "\x1b[2K" if rows else ""
 
     def _print(self, line: Line, columns: int) -> None:
         if line.whole:
-            self._console.print(line.lead + line.text, soft_wrap=True)
+            self._console.print(Text.assemble(line.lead, line.text), soft_wrap=True)
             return
         width = max(columns - 1 - line.lead.cell_len, 8)
         lead = line.lead
         for row in line.text.wrap(self._console, width) or [Text()]:
-            self._console.print(lead + row, soft_wrap=True)
+            self._console.print(Text.assemble(lead, row), soft_wrap=True)
             lead = Text(" " * lead.cell_len)

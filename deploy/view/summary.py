@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from deploy.events import State, StepView
 
@@ -15,7 +15,10 @@ _INCOMPLETE = 3
 _FAILURES = frozenset({"failed", "refused", "cancelled", "detached"})
 #: The step that changes each part of the server.
 _CHANGED_BY = {"commit": "pull", "heads": "migrate", "image": "restart"}
-_WITHOUT_UNDO = frozenset({"check", "logs"})
+_WITHOUT_UNDO = frozenset({"recover", "check", "logs"})
+#: Kinds of release that go to another one's state, and note it themselves.
+_OWN_FACTS = frozenset({"rollback", "restore"})
+Side = Literal["before", "after", "between", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Result:
     seconds: float = 0.0
     left: tuple[str, ...] = ()
 
+    @property
+    def turned_back(self) -> bool:
+        """Whether the server is as it was before this release."""
+        return _side(self.kind, self.outcome, self.exit_code) == "before"
+
 
 def result_from_state(state: State, *, outcome: str | None = None, exit_code: int | None = None) -> Result:
     """The result of a release as far as ``state`` tells it; ``outcome`` and ``exit_code`` say otherwise.
@@ -53,16 +61,17 @@ def result_from_state(state: State, *, outcome: str | None = None, exit_code: in
     outcome = outcome or state.outcome or ("failed" if state.lost else "detached")
     code = _exit_code(state, outcome, exit_code)
     failed = state.failed_step
-    heads = _change(state, "heads", code)
+    side = _side(state.kind, outcome, code)
+    heads = _change(state, "heads", side)
     return Result(
         outcome=outcome,
         exit_code=code,
         kind=state.kind or "deploy",
         release=state.release,
         failed_at=failed.name if failed else state.current,
-        commit=_change(state, "commit", code),
+        commit=_change(state, "commit", side),
         heads=Change(_words(heads.before), _words(heads.after)),
-        image=_change(state, "image", code),
+        image=_change(state, "image", side),
         applied=state.listed("applied"),
         undone=state.listed("undone"),
         backup=state.facts.get("backup", ""),
@@ -91,32 +100,45 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(text.split())
 
 
-def _change(state: State, part: str, code: int) -> Change[str]:
-    before, after = state.facts.get(f"{part}.before"), state.facts.get(f"{part}.after")
-    if code == 0:
-        return Change(before, before if state.kind == "recover" else after)
+def _side(kind: str, outcome: str, code: int) -> Side:
+    if outcome == "detached":
+        return "unknown"
     if code == _INCOMPLETE:
-        return Change(before, _in_between(state, part, before, after))
-    return Change(before, None if code == _CODES["detached"] else before)
+        return "between"
+    # A rollback's own facts say what it went to; a deployment that was rolled back is where it came from.
+    return "after" if code == 0 and (outcome != "rolled-back" or kind in _OWN_FACTS) else "before"
+
+
+def _change(state: State, part: str, side: Side) -> Change[str]:
+    before, after = state.facts.get(f"{part}.before"), state.facts.get(f"{part}.after")
+    match side:
+        case "before":
+            return Change(before, before)
+        case "after":
+            return Change(before, after)
+        case "between":
+            return Change(before, _in_between(state, part, before, after))
+    return Change(before)
 
 
 def _in_between(state: State, part: str, before: str | None, after: str | None) -> str | None:
     step = state.step(_CHANGED_BY[part])
-    if step is None or state.kind in ("rollback", "restore"):
+    if step is None or state.kind in _OWN_FACTS:
         return None
     return {"waiting": before, "undone": before, "done": after}.get(step.state)
 
 
 def _left(state: State) -> tuple[str, ...]:
-    gone = ["The runner on the server is gone and left no outcome."] if state.lost else []
-    steps = [word for step in reversed(state.steps) if (word := _open_end(step))]
+    failed = [
+        f"The undo of {step.name} failed; its output is above."
+        for step in reversed(state.steps)
+        if step.state == "undo-failed"
+    ]
+    begun = [step.name for step in reversed(state.steps) if _is_open(step)]
+    undone = [f"Not undone: {', '.join(begun)}."] if begun else []
     hints = [note.hint for note in state.notes if note.level == "error" and note.hint]
-    return (*gone, *steps, *hints, "Run: fab recover")
+    return (*failed, *undone, *hints, "Run: fab recover")
 
 
-def _open_end(step: StepView) -> str:
-    if step.name in _WITHOUT_UNDO or step.state in ("waiting", "undone"):
-        return ""
-    if step.state == "undo-failed":
-        return f"The undo of {step.name} failed; its output is above."
-    return f"{step.name} is not undone."
+def _is_open(step: StepView) -> bool:
+    return step.name not in _WITHOUT_UNDO and step.state not in ("waiting", "undone", "undo-failed")

@@ -26,21 +26,22 @@ def verdict(result: Result, signs: Signs) -> list[Said]:
     if result.exit_code == 3:
         lines = _incomplete(result)
     elif result.outcome == "refused":
-        lines = [Said("Refused. Nothing was touched.", "bad")]
+        lines = [Said(f"Refused{_at(result)}. This release changed nothing on the server.", "bad")]
     elif result.outcome == "detached":
         lines = [Said("Detached. The work goes on on the server; to see it: fab attach", "warn")]
-    elif result.exit_code == 0 and result.kind != "recover":
-        lines = [Said(_good(result, signs), "good")]
-    else:
+    elif result.turned_back:
         lines = [Said(_as_it_was(result), "good" if result.exit_code == 0 else "bad")]
+    else:
+        lines = [Said(_good(result, signs), "good")]
     return [*lines, Said(f"Backup: {clean(result.backup)}")] if result.backup else lines
 
 
 def _good(result: Result, signs: Signs) -> str:
-    done = {"deployed": "Deployed", "rolled-back": "Rolled back to"}.get(result.outcome, "Done:")
+    done = clean(result.outcome).capitalize().replace("-", " ")
+    to = " to" if result.outcome == "rolled-back" else ""
     commit, image = result.commit.after, result.image.after
     parts = [
-        f"{done} {commit_word(commit)}" if commit else clean(result.outcome).capitalize(),
+        f"{done}{to} {commit_word(commit)}" if commit else done,
         _heads_change(result.heads, signs),
         f"image {image_word(image)}" if image else "",
         duration(result.seconds),
@@ -58,20 +59,25 @@ def _heads_change(heads: Change[tuple[str, ...]], signs: Signs) -> str:
 
 
 def _as_it_was(result: Result) -> str:
-    at = f" at {clean(result.failed_at)}" if result.failed_at else ""
-    done = "Recovered" if result.exit_code == 0 else f"{clean(result.outcome).capitalize()}{at}"
+    outcome = clean(result.outcome).capitalize()
+    done = "Undone" if result.exit_code == 0 else f"{outcome}{_at(result)}"
     there = _there(result, unknown="")
     return f"{done}. The server is exactly as it was{': ' if there else ''}{there}."
 
 
 def _incomplete(result: Result) -> list[Said]:
-    at = f" at {clean(result.failed_at)}" if result.failed_at else ""
     return [
-        Said(f"!! INCOMPLETE{at}: the server may be between the old release and the new one.", "bad"),
+        Said(
+            f"!! INCOMPLETE{_at(result)}: the server may be between the old release and the new one.", "bad"
+        ),
         Said(f"On the server now: {_there(result, unknown='unknown')}."),
         Said("Left to do:", "bold"),
         *(Said(f"{number}. {clean(text)}", indent=2) for number, text in enumerate(result.left, 1)),
     ]
+
+
+def _at(result: Result) -> str:
+    return f" at {clean(result.failed_at)}" if result.failed_at else ""
 
 
 def _there(result: Result, unknown: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from deploy.events import Event, StepView
+from deploy.events import Event, State, StepView
 from deploy.view.clean import clean
 
 
@@ -36,15 +36,21 @@ def signs_for(stream: TextIO, environ: Mapping[str, str]) -> Signs:
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``2 m 03 s``, ``1 h 02 m``."""
+    """``0.4 s``, ``12 s``, ``2 m 03 s``, ``1 h 02 m``; whole numbers come without tenths."""
     if not math.isfinite(seconds):
         return "? s"
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
+    seconds = max(seconds, 0.0)
+    if seconds < 9.95 and not float(seconds).is_integer():
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
         return f"{rest} s"
     return f"{minutes} m {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} m"
+
+
+def ticking(seconds: float) -> str:
+    """As ``duration``, in whole seconds: for a time that goes on."""
+    return duration(math.floor(seconds)) if math.isfinite(seconds) else duration(seconds)
 
 
 def commit_word(commit: str) -> str:
@@ -62,26 +68,31 @@ def heads_word(heads: tuple[str, ...]) -> str:
     return ", ".join(clean(head) for head in heads) or "none"
 
 
-def headline(kind: str, target: str) -> str:
-    """The first line of a release of that kind."""
+def headline(event: Event, state: State, target: str) -> str:
+    """The first line of a release; one that goes on after an interruption is being recovered."""
+    resumed = any(step.state != "waiting" for step in state.steps)
     doing = {"rollback": "Rolling back", "restore": "Restoring", "recover": "Recovering"}
-    return f"{doing.get(kind, 'Deploying to')} {target}"
+    return f"{doing.get('recover' if resumed else event.text('kind'), 'Deploying to')} {clean(target)}"
 
 
-def took(event: Event, step: StepView | None) -> float | None:
-    """Seconds that the step or undo of ``event`` took: as it says, else by the clock; None when unknown."""
+def took(event: Event, step: StepView | None, undo_began: float) -> float:
+    """Seconds that the step or undo of ``event`` took: as it says, else by the server's clock."""
     secs = event.fields.get("secs")
     if isinstance(secs, int | float):
         return float(secs)
-    return step.seconds if step and event.name == "step" else None
+    return event.at - undo_began if event.name == "undo" else step.seconds if step else 0.0
+
+
+def undo_begins(event: Event) -> bool:
+    """Whether ``event`` is the one from which an undo's time counts."""
+    return event.name == "undo" and event.text("state") == "begin"
 
 
 def ending(event: Event) -> str:
     """How a step or undo ended, in one word or two."""
     if event.text("state") == "done":
         return "done"
-    why = {"timeout": "timed out", "cancelled": "cancelled"}.get(event.text("why"), "failed")
-    return why
+    return {"timeout": "timed out", "cancelled": "cancelled"}.get(event.text("why"), "failed")
 
 
 def exit_word(event: Event) -> str:

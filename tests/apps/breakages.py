@@ -52,7 +52,10 @@ def slow_start(seconds: float) -> Change:
 
 
 def flood(size: int) -> Change:
-    """The build writes that many bytes, in lines of 100; otherwise it is sound."""
+    """The build writes that many bytes, in lines of 100; otherwise it is sound.
+
+    BuildKit shows about 200 kB a second of it; the classic builder (DOCKER_BUILDKIT=0) shows all.
+    """
     command = f"RUN head -c {size} /dev/zero | tr '\\0' x | fold -w 99\n"
     return lambda tree: append(tree.image, command)
 

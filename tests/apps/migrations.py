@@ -136,7 +136,10 @@ with op.get_context().autocommit_block():
 """,
     'op.drop_table("half_done")',
 )
-"""Fails after its first half was committed: the table stays, on PostgreSQL with an invalid index."""
+"""Fails after its first half was committed: the table stays, on PostgreSQL with an invalid index.
+
+Revisions that are applied in the same transaction before it stay applied too.
+"""
 
 CONCURRENT_INDEX = Migration(
     "concurrent_index",

@@ -44,8 +44,6 @@ volumes:
 """
 
 OTHER_COMPOSE = """\
-version: "3.8"
-
 services:
   web:
     image: ${COMPOSE_PROJECT_NAME}-app
@@ -85,8 +83,6 @@ volumes:
 """
 
 OTHER_DEPLOY = """\
-version: "3.8"
-
 services:
   web:
     ports:

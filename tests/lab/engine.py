@@ -3,23 +3,23 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterable
 from pathlib import Path
 
-from .system import ROOT, LabError, daemon, end, environment, find, mirror, remove, run, tail, unmount, wait_for, write
+from .system import ROOT, LabError, daemon, end, find, mirror, remove, run, tail, unmount, wait_for, write
 
 DOCKER = "/usr/bin/docker"
 SOCKET = Path("/var/run/docker.sock")
 PREFIX = "lab"
 """Compose projects whose names start so are the tests' own."""
 
+_LABEL = "com.docker.compose.project"
 _PLUGINS = Path("/usr/local/lib/docker/cli-plugins")
 _NEXT = "trixie"
 
 
-def docker(*args: str | Path, check: bool = True, input: str | None = None) -> str:
+def docker(*args: str | Path, check: bool = True, input: str | None = None, timeout: float = 900) -> str:
     """What `docker ARGS` prints, as root, without the last newline."""
-    return run(DOCKER, *args, check=check, input=input).stdout.rstrip("\n")
+    return run(DOCKER, *args, check=check, input=input, timeout=timeout).stdout.rstrip("\n")
 
 
 class Docker:
@@ -32,16 +32,16 @@ class Docker:
 
     def answers(self) -> bool:
         """Whether an engine answers on the default socket."""
-        if not SOCKET.exists():
-            return False
-        return run(DOCKER, "version", "-f", "{{.Server.Version}}", check=False, timeout=20).returncode == 0
+        with contextlib.suppress(LabError):
+            return SOCKET.exists() and bool(docker("version", "-f", "{{.Server.Version}}", timeout=20))
+        return False
 
     def ours(self) -> list[int]:
         """The process ids of the engine that the lab started; empty when there is none."""
         return find("dockerd", f"--data-root {self._data}")
 
     def start(self) -> None:
-        """Have an engine that answers: one that is here already, or our own. What a killed one left is swept away."""
+        """Have an engine that answers: one that is here already, or our own, whatever a killed one left."""
         if self.answers():
             return
         if not self.ours() and _listening():
@@ -55,11 +55,10 @@ class Docker:
         folders = ("--data-root", self._data, "--exec-root", self._state, "--pidfile", self._pid)
         options = ("--config-file", ROOT / "docker.json", "--storage-driver", "overlay2", "--group", "docker")
         daemon("dockerd", *folders, *options, "--host", f"unix://{SOCKET}", log=self.log)
-        try:
+        with contextlib.suppress(LabError):
             wait_for("dockerd", lambda: self.answers() or not self.ours())
-        finally:
-            if not self.answers():
-                raise LabError(f"dockerd did not come up:\n{tail(self.log)}")
+        if not self.answers():
+            raise LabError(f"dockerd did not come up:\n{tail(self.log)}")
 
     def stop(self, *, kill: bool = False) -> None:
         """Stop the engine and with it all containers; `kill` ends it without warning, containers live on."""
@@ -78,29 +77,29 @@ class Docker:
         if not self.answers() and (self.ours() or self._shims()):
             self.start()
         if self.answers():
-            self.wipe()
+            for project in _projects():
+                self.wipe(project)
         if self.ours():
             docker("image", "prune", "-f")
             self._end()
         if not self._shims():
             self._sweep()
 
-    def wipe(self, project: str = PREFIX) -> None:
-        """Remove containers, networks, volumes and images of all Compose projects whose names start with `project`."""
+    def wipe(self, project: str) -> None:
+        """Remove a Compose project's containers, networks, volumes and the images that were built for it."""
         if not project.startswith(PREFIX):
             raise LabError(f"{project}: the lab removes only projects whose names start with {PREFIX!r}")
-        _discard(("rm", "-f", "-v"), _labelled("ps", "-a", "--no-trunc", project=project))
-        _discard(("network", "rm"), _labelled("network", "ls", project=project))
-        _discard(("volume", "rm", "-f"), _labelled("volume", "ls", project=project, key="{{.Name}}"))
-        names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
-        _discard(("rmi", "-f"), (n for n in names if n.startswith(project) and not n.endswith(":<none>")))
-
-    def remove(self) -> None:
-        """Forget all images and volumes of the lab's own engine."""
-        remove(self._data)
+        label = ("--filter", f"label={_LABEL}={project}")
+        _discard(("rm", "-f", "-v"), docker("ps", "-aq", *label))
+        _discard(("network", "rm"), docker("network", "ls", "-q", *label))
+        _discard(("volume", "rm", "-f"), docker("volume", "ls", "-q", *label))
+        for parting in "-_":
+            tags = "{{.Repository}}:{{.Tag}}"
+            pattern = f"reference={project}{parting}*"
+            _discard(("rmi", "-f"), docker("image", "ls", "--filter", pattern, "--format", tags))
 
     def _shims(self) -> list[int]:
-        return [pid for name in ("containerd-shim-runc-v2", "containerd-shim") for pid in find(name, str(self._state))]
+        return find("containerd-shim-runc-v2", str(self._state))
 
     def _end(self, *, kill: bool = False) -> None:
         end(self.ours(), kill=kill, grace=40)
@@ -126,22 +125,23 @@ def _listening() -> bool:
         return probe.connect_ex(str(SOCKET)) == 0
 
 
-def _labelled(*words: str, project: str, key: str = "{{.ID}}") -> list[str]:
-    label = "com.docker.compose.project"
-    rows = docker(*words, "--filter", f"label={label}", "--format", f'{key} {{{{.Label "{label}"}}}}').splitlines()
-    return [row.split()[0] for row in rows if row.split()[1].startswith(project)]
+def _projects() -> set[str]:
+    """The tests' projects of which anything is left."""
+    form = ("--filter", f"label={_LABEL}", "--format", f'{{{{.Label "{_LABEL}"}}}}')
+    rows = (docker(*kind, *form) for kind in (("ps", "-a"), ("network", "ls"), ("volume", "ls")))
+    return {name for row in rows for name in row.splitlines() if name.startswith(PREFIX)}
 
 
-def _discard(words: tuple[str, ...], names: Iterable[str]) -> None:
-    if found := list(names):
-        docker(*words, *found)
+def _discard(words: tuple[str, ...], names: str) -> None:
+    if names:
+        docker(*words, *names.splitlines())
 
 
 # -- Compose v2 and buildx, from the next Debian suite
 
 
 def install_plugins() -> None:
-    """Give the Docker CLI its `compose` and `buildx`, unless it has them; fetched once, kept in the lab's folder."""
+    """Give the Docker CLI its `compose` and `buildx`, unless it has them; they are fetched once and kept."""
     missing = [name for name in ("compose", "buildx") if not _works(name)]
     if not missing:
         return
@@ -151,7 +151,8 @@ def install_plugins() -> None:
     _PLUGINS.mkdir(parents=True, exist_ok=True)
     for name in missing:
         link = _PLUGINS / f"docker-{name}"
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
         link.symlink_to(kept / link.name)
         if not _works(name):
             raise LabError(f"docker {name} does not run: {link}")
@@ -184,11 +185,4 @@ def _fetch_plugins(kept: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for plugin in (work / "files/usr/libexec/docker/cli-plugins").iterdir():
         plugin.rename(kept / plugin.name)
-    with contextlib.suppress(OSError):
-        kept.chmod(0o755)
     remove(work)
-
-
-def client_environment() -> dict[str, str]:
-    """For tests that run Docker themselves: the environment that the lab runs it in."""
-    return environment()

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -11,10 +12,10 @@ from typing import Self
 from . import engine, images, server, state
 from .system import ROOT, LabError, drop_policy, end, free_port, install, locked, remove, run, unmount
 
-PACKAGES = (
-    "docker.io", "iptables", "docker-compose", "openssh-server", "openssh-client", "busybox-static", "debootstrap",
-    "debian-archive-keyring", "dash", "fish", "tcsh", "git", "sudo", "curl", "ca-certificates",
-)  # fmt: skip
+_PACKAGES = (
+    *("docker.io", "iptables", "docker-compose", "openssh-server", "openssh-client", "sudo", "git", "curl"),
+    *("busybox-static", "dash", "fish", "tcsh", "debootstrap", "debian-archive-keyring", "ca-certificates"),
+)
 _KEEP = ROOT / "keep"
 _IN_USE = Path("/run/backstay-lab.users")
 
@@ -38,7 +39,7 @@ def _obstacle() -> str | None:
 
 
 class Lab:
-    """A real server on this machine. `docker` and `ssh` start and stop its parts; `state` reads what is on it."""
+    """A real server on this machine: `docker` and `ssh` start and stop its parts, `state` reads it."""
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
         self.docker = engine.Docker()
@@ -47,12 +48,13 @@ class Lab:
         self.root = ROOT
         self.home = server.home
         self.as_user = server.as_user
+        self.run = functools.partial(run, check=False)
         self.wipe = self.docker.wipe
         self.free_port = free_port
         self._say = say
 
     def up(self, *, keep: bool = False) -> Self:
-        """Have everything installed, made and running, whatever an earlier run left; `keep`: no session ends it."""
+        """Have all installed, made and running, whatever an earlier run left; `keep`: no session ends it."""
         with locked():
             ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
             drop_policy()
@@ -68,7 +70,7 @@ class Lab:
         return self
 
     def down(self) -> None:
-        """Stop all that was started, remove the tests' projects and unmount; what was fetched and made is kept."""
+        """Stop all that was started, remove the tests' projects, unmount; what was made is kept."""
         with locked():
             self.ssh.stop()
             self.ssh.drop()
@@ -79,10 +81,9 @@ class Lab:
 
     def clean(self) -> None:
         """`down`, then remove images, users and the lab's folder. Debian packages stay."""
-        if Path(engine.DOCKER).exists():
-            if self.docker.answers():
-                images.remove_images()
-            self.down()
+        if self.docker.answers() and not self.docker.ours():
+            images.remove_images()
+        self.down()
         with locked():
             engine.remove_plugins()
             server.remove_users()
@@ -90,7 +91,7 @@ class Lab:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Self]:
-        """The lab for as long as the block runs; the last session on this machine to end takes it down, unless kept."""
+        """The lab for a block's time; the last session on this machine to end takes it down, unless kept."""
         with _IN_USE.open("a") as mark:
             fcntl.flock(mark, fcntl.LOCK_SH)
             try:
@@ -101,20 +102,19 @@ class Lab:
 
     def status(self) -> str:
         """What is there now, one line a part."""
-        whose = "the lab's" if self.docker.ours() else "the machine's"
-        version = "{{.Server.Version}}, API {{.Server.APIVersion}}"
-        up = self.docker.answers()
-        lines = [
-            f"engine     {engine.docker('version', '-f', version)}, {whose}" if up else "engine     stopped",
-            f"compose    {run(engine.DOCKER, 'compose', 'version', '--short', check=False).stdout.strip() or 'missing'}",
-            f"ssh        127.0.0.1:{self.ssh.port}, {self.ssh.config}" if self.ssh.running() else "ssh        stopped",
-            *(f"image      {r.name} {state.image_id(r.name) or 'missing'}" for r in images.RECIPES if up),
-        ]
-        return "\n".join(lines)
+        docker, up = functools.partial(engine.docker, check=False), self.docker.answers()
+        parts = {
+            "engine": up and docker("version", "-f", "{{.Server.Version}}"),
+            "whose": up and ("the lab's" if self.docker.ours() else "the machine's"),
+            "compose": docker("compose", "version", "--short"),
+            "ssh": self.ssh.running() and f"{self.ssh.host}:{self.ssh.port}, {self.ssh.config}",
+            **{recipe.name: up and state.image_id(recipe.name) for recipe in images.RECIPES},
+        }
+        return "\n".join(f"{name:18}{value or 'no'}" for name, value in parts.items())
 
     def _wanted(self) -> tuple[str, ...]:
         foreign = Path(engine.DOCKER).exists() and self.docker.answers() and not self.docker.ours()
-        return tuple(name for name in PACKAGES if not (foreign and name == "docker.io"))
+        return tuple(name for name in _PACKAGES if not (foreign and name == "docker.io"))
 
 
 def _last(handle: int) -> bool:

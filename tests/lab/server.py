@@ -1,5 +1,6 @@
 """The SSH server, its Unix users and the client's folder."""
 
+import grp
 import os
 import pwd
 import shutil
@@ -26,7 +27,7 @@ from .system import (
 
 DEPLOY, SECOND, SUDO, FISH, CSH = (f"backstay-{name}" for name in ("deploy", "second", "sudo", "fish", "csh"))
 USERS = {DEPLOY: "/bin/sh", SECOND: "/bin/sh", SUDO: "/bin/sh", FISH: "/usr/bin/fish", CSH: "/usr/bin/tcsh"}
-"""The server's users and their login shells; all but `SUDO`, who may sudo everything, are in the group docker."""
+"""The server's users and their login shells. `SUDO` may sudo all; the others are in the group docker."""
 
 PASSPHRASE = "correct horse"
 Tools = Literal["both", "v1", "v2", "neither", "no-docker"]
@@ -38,9 +39,9 @@ _SUDOERS = Path("/etc/sudoers.d/backstay-lab")
 class Ssh:
     """An OpenSSH server on a loopback port of its own, and what a client needs to reach it.
 
-    `client` is the client's folder: `ssh_config` with one alias a user (`lab`, `lab-second`, `lab-sudo`, `lab-fish`,
-    `lab-csh`) and `lab-jump`, which goes through `lab`; `known_hosts` with the pinned host key; the keys `id_ed25519`,
-    `id_encrypted` (its passphrase is `PASSPHRASE`) and `id_unauthorised`.
+    `client` is the client's folder: `ssh_config` with an alias for each user (`lab`, `lab-second`,
+    `lab-sudo`, `lab-fish`, `lab-csh`) and `lab-jump`, which goes through `lab`; `known_hosts` with the pinned
+    host key; the keys `id_ed25519`, `id_encrypted` (see `PASSPHRASE`) and `id_unauthorised`.
     """
 
     client = ROOT / "client"
@@ -116,7 +117,8 @@ class Ssh:
         keys = [Path(f"{key}.pub").read_text().strip() for key in (self.key, self.encrypted_key)]
         write(ROOT / "ssh/authorized" / user, "".join(f'environment="PATH={path}" {key}\n' for key in keys))
         if user == SUDO:
-            write(_SUDOERS, f"{SUDO} ALL=(ALL:ALL) NOPASSWD: ALL\nDefaults:{SUDO} secure_path={path}\n", 0o440)
+            rule = f"{SUDO} ALL=(ALL:ALL) NOPASSWD: ALL\nDefaults:{SUDO} secure_path={path}\n"
+            write(_SUDOERS, rule, 0o440)
 
     def _accepts(self) -> bool:
         with socket.socket() as probe:
@@ -193,14 +195,17 @@ def home(user: str) -> Path:
 
 def make_users() -> None:
     """Have all users, each with a home folder and no password (which is not the same as a locked account)."""
-    present = {entry.pw_name for entry in pwd.getpwall()}
+    present = {entry.pw_name: entry.pw_dir for entry in pwd.getpwall()}
+    members = grp.getgrnam("docker").gr_mem
     for user, shell in USERS.items():
-        if user not in present:
-            groups = [] if user == SUDO else ["-G", "docker"]
-            run("useradd", "-U", "-M", "-d", home(user), "-s", shell, "-p", "*", *groups, user)
-        elif pwd.getpwnam(user).pw_dir != str(home(user)):
-            run("usermod", "-d", home(user), user)
         home(user).mkdir(parents=True, exist_ok=True)
+        if user not in present:
+            run("useradd", "-U", "-M", "-d", home(user), "-s", shell, "-p", "*", user)
+            run("chown", "-R", f"{user}:{user}", home(user))
+        if present.get(user, str(home(user))) != str(home(user)):
+            run("usermod", "-d", home(user), user)
+        if user != SUDO and user not in members:
+            run("usermod", "-a", "-G", "docker", user)
         shutil.chown(home(user), user, user)
 
 
@@ -229,6 +234,14 @@ def as_user(
 
 # -- what is on PATH
 
+_NO_PLUGIN = """#!/bin/sh
+if [ "${1:-}" = compose ]; then
+    echo "docker: 'compose' is not a docker command." >&2
+    exit 1
+fi
+exec /usr/bin/docker "$@"
+"""
+
 
 def _path(kind: Tools) -> str:
     if kind == "both":
@@ -236,14 +249,11 @@ def _path(kind: Tools) -> str:
     folder = ROOT / "path" / kind
     remove(folder)
     folder.mkdir(parents=True)
-    hidden = {"v1": set(), "v2": {"docker-compose"}, "neither": {"docker-compose"}}.get(
-        kind, {"docker", "docker-compose"}
-    )
+    hidden = {"no-docker": {"docker", "docker-compose"}, "v1": set()}.get(kind, {"docker-compose"})
     for source in ("/usr/bin", "/usr/sbin"):
         for name in set(os.listdir(source)) - hidden - set(os.listdir(folder)):
             (folder / name).symlink_to(f"{source}/{name}")
     if kind in ("v1", "neither"):
         (folder / "docker").unlink()
-        refusal = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
-        write(folder / "docker", f'#!/bin/sh\n[ "$1" != compose ] || {{ {refusal}; }}\nexec /usr/bin/docker "$@"\n', 0o755)
+        write(folder / "docker", _NO_PLUGIN, 0o755)
     return str(folder)

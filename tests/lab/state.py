@@ -28,9 +28,11 @@ def _git(path: Path, *words: str) -> str:
 
 
 def containers(project: str, service: str | None = None, *, running: bool = False) -> list[str]:
-    """The full ids of a Compose project's containers (one service's, if named), one-off containers included."""
+    """The full ids of a Compose project's containers, or of one service's; one-off containers included."""
     labels = {"project": project} | ({"service": service} if service else {})
-    words = [w for key, value in labels.items() for w in ("--filter", f"label=com.docker.compose.{key}={value}")]
+    words = [
+        w for key, value in labels.items() for w in ("--filter", f"label=com.docker.compose.{key}={value}")
+    ]
     return docker("ps", "-q" if running else "-aq", "--no-trunc", *words).split()
 
 
@@ -48,7 +50,7 @@ def image_of_container(project: str, service: str) -> str | None:
 
 
 def container_state(project: str, service: str) -> str | None:
-    """`running`, `exited` and so on, or, where the container has a health check, `healthy`, `unhealthy`, `starting`."""
+    """`running`, `exited` and so on; of a running one with a health check: `healthy`, `starting` and so on."""
     state = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
     container = container_of(project, service)
     return docker("inspect", "-f", state, container) if container else None
@@ -62,7 +64,9 @@ def image_id(name: str) -> str | None:
 def http_get(url: str, timeout: float = 5) -> tuple[int, str]:
     """Status and body of a page; status 0 and the reason when there is no answer."""
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            url, timeout=timeout
+        ) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors="replace")

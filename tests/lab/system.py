@@ -40,19 +40,26 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 900,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return its output as text; `LabError` when it fails and `check` is set."""
+    """Run a command to its end and return its output as text.
+
+    `LabError` when it takes longer than `timeout` seconds, or fails and `check` is set; 127: no such command.
+    """
     words = [str(word) for word in argv]
-    done = subprocess.run(
-        words,
-        input=input,
-        stdin=subprocess.DEVNULL if input is None else None,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        cwd=cwd,
-        env={**environment(), **(env or {})},
-        timeout=timeout,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            input=input or "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=cwd,
+            env={**environment(), **(env or {})},
+            timeout=timeout,
+        )
+    except FileNotFoundError as error:
+        done = subprocess.CompletedProcess(words, 127, "", str(error))
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"no end after {timeout:g} s: {' '.join(words)}") from error
     if check and done.returncode:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
         raise LabError(f"exit {done.returncode}: {' '.join(words)}\n{tail}")
@@ -147,7 +154,13 @@ def processes() -> Iterator[Process]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
-                args = (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+                args = (
+                    (folder / "cmdline")
+                    .read_bytes()
+                    .rstrip(b"\0")
+                    .replace(b"\0", b" ")
+                    .decode(errors="replace")
+                )
                 program = os.path.basename(os.readlink(folder / "exe")).removesuffix(" (deleted)")
                 yield Process(int(folder.name), folder.stat().st_uid, program, args)
 
@@ -158,7 +171,7 @@ def find(program: str, mark: str) -> list[int]:
 
 
 def end(pids: Iterable[int], *, kill: bool = False, grace: float = 20) -> None:
-    """End processes by id: SIGTERM, after `grace` seconds SIGKILL (at once with `kill`), and wait for each."""
+    """End processes by id and wait for each: SIGTERM, after `grace` seconds SIGKILL (at once with `kill`)."""
     handles = []
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):

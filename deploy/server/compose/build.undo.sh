@@ -1,0 +1,13 @@
+# shellcheck shell=sh
+. ./values.sh
+. ./lib.sh
+. ./engine.sh
+
+for service in $services; do
+    restore_image build "$service" || fail "the image of $service could not get its name back"
+done
+for service in $services; do
+    known "build.$service.name" || continue
+    docker_ image rm "$(kept_name "$(recall "build.$service.name")")" >/dev/null 2>&1
+    [ "$(recall "build.$service.after")" = "$(recall migrate.image)" ] || drop_image "$(recall "build.$service.after")"
+done

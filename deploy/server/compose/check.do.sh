@@ -1,0 +1,29 @@
+# shellcheck shell=sh
+# check: may this release start? Asks, fetches, changes nothing.
+. ./values.sh
+. ./lib.sh
+. ./git.sh
+. ./check_git.sh
+. ./engine.sh
+
+# free FOLDER MEGABYTES: of disk.
+free() {
+    df -Pk "$1" 2>/dev/null | awk -v want="$2" 'NR == 2 && $4 < want * 1024 { exit 1 }' ||
+        fail "the disk of $1 on the server has less than $2 MB free" "Make room; docker system df says what Docker holds."
+}
+
+idle() {
+    running=$(docker_ ps -q --filter "label=com.docker.compose.project=$(recall project)" \
+        --filter "label=com.docker.compose.service=$migrate_service" --filter label=com.docker.compose.oneoff=True)
+    [ -z "$running" ] || fail "a migration is running already, in container $running" "Wait for it, or: docker stop $running"
+}
+
+find_docker
+find_compose
+free "$path" 50
+free "$state" 50
+root=$(docker_ info --format '{{.DockerRootDir}}' 2>/dev/null)
+[ ! -d "$root" ] || free "$root" 300
+check_git
+load
+idle

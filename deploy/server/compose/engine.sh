@@ -1,0 +1,256 @@
+# shellcheck shell=sh
+# Docker Compose, v1 and v2. Lists of words are kept one a line, the last word first: each goes before the others.
+
+export BUILDKIT_PROGRESS=plain COMPOSE_ANSI=never NO_COLOR=1 DOCKER_CLI_HINTS=false
+# A Compose of the user's own environment must not point ours elsewhere.
+unset COMPOSE_FILE COMPOSE_PROFILES COMPOSE_PROJECT_NAME
+
+# with LINES ARGUMENT...: run the command whose words are LINES, with ARGUMENTs.
+with() {
+    lines=$1
+    shift
+    while IFS= read -r word; do
+        [ -z "$word" ] || set -- "$word" "$@"
+    done <<LINES
+$lines
+LINES
+    (umask "$login_umask" && exec "$@" 9>&-)
+}
+
+docker_() { with "$(recall docker)" "$@"; }
+
+# compose ARGUMENT...: Compose on the application, wherever we stand, under one project name.
+compose() {
+    words=$(
+        printf '%s\n' "$compose_files"
+        sed 's/$/\
+--profile/' facts/profiles
+        known project && printf '%s\n-p\n' "$(recall project)"
+        recall compose
+    )
+    (cd "$path" && with "$words" "$@")
+}
+
+major() { recall compose.major; }
+
+# model SERVICE KIND: what the compose file says of it.
+model() { awk -v service="$1" -v kind="$2" '$1 == service && $2 == kind { sub(/^[^ ]* [^ ]* ?/, ""); print }' facts/model; }
+in_model() { [ -n "$(awk -v service="$1" '$1 == service { print 1; exit }' facts/model)" ]; }
+
+# find_docker: which docker, and may we use it?
+find_docker() {
+    words=${docker_command:-docker}
+    put facts/docker "$words"
+    docker_ version --format '{{.Server.Version}}' >facts/docker.version 2>facts/docker.error && return
+    if [ -z "$docker_command" ] && has sudo && has docker; then
+        put facts/docker "docker
+-n
+sudo"
+        docker_ version --format '{{.Server.Version}}' >facts/docker.version 2>/dev/null && return
+    fi
+    has "$(printf '%s\n' "$words" | tail -n 1)" ||
+        fail "docker is not installed on the server" "Install Docker; or set command in [compose] to where it is."
+    fail "docker on the server does not answer: $(tail -n 1 facts/docker.error)" \
+        "Is the daemon running? May this user use it (group docker), or set command = \"sudo docker compose\"?"
+}
+
+# find_compose: v2 before v1; the version tells which it is, not the name.
+find_compose() {
+    if [ -n "$compose_command" ]; then
+        try_compose "$compose_command" ||
+            fail "the command in [compose] does not work on the server: $(printf '%s\n' "$compose_command" | sed '1!G;h;$!d' | tr '\n' ' ')"
+    else
+        try_compose "compose
+$(recall docker)" || try_compose "docker-compose
+$(recall docker | sed 1d)" || fail "Docker Compose is not installed on the server" "Install the docker-compose-plugin package."
+    fi
+    engine=$(sed 's/\..*//' facts/docker.version)
+    [ "$(major)" -gt 1 ] || [ "${engine:-0}" -lt 25 ] ||
+        fail "Compose v1 cannot restart containers on Docker $(recall docker.version)" \
+            "Install the docker-compose-plugin package (Compose v2)."
+}
+
+try_compose() {
+    version=$(with "$1" version --short 2>/dev/null | sed 's/^v//') || return
+    case $version in
+        [0-9]*.*) put facts/compose "$1" && put facts/compose.major "${version%%.*}" ;;
+        *) return 1 ;;
+    esac
+}
+
+# load: read the compose file. The migration service's own profiles are active, so that a service that depends on it
+# loads too; nothing is ever started but what is named.
+load() {
+    : >facts/profiles
+    printf '%s\n' "$compose_profiles" | sed '/^$/d' >facts/profiles
+    compose config --no-interpolate 2>facts/config.error | awk -f model.awk >facts/model
+    [ -s facts/model ] || refuse_file
+    model "$migrate_service" profile >>facts/profiles
+    # The values pass through this pipe only.
+    compose config 2>facts/config.error | awk -f model.awk >facts/model.new
+    [ -s facts/model.new ] || refuse_file
+    mv facts/model.new facts/model
+    find_project
+}
+
+refuse_file() {
+    cat facts/config.error
+    fail "the compose file does not load: $(grep -v 'level=warning' facts/config.error | tail -n 1)" \
+        "On the server, in $path: docker compose config"
+}
+
+# find_project: the name that Compose gives the project, found once and then always said.
+find_project() {
+    project=$compose_project
+    : "${project:=$(awk '$1 == "project" { print $2; exit }' facts/model)}"
+    : "${project:=$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$path/.env" 2>/dev/null | tr -d "\"'\r" | tail -n 1)}"
+    : "${project:=$(basename "$path")}"
+    project=$(printf '%s' "$project" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-')
+    if known project && [ "$(recall project)" != "$project" ]; then
+        fail "the new commit changes the Compose project's name from $(recall project) to $project" \
+            "That would start a second application beside the first. Set project in [compose] to keep the old one."
+    fi
+    put facts/project "$project"
+}
+
+check_services() {
+    for service in $services ${migrate:+$migrate_service}; do
+        in_model "$service" || fail "the compose file has no service $service" \
+            "It has: $(awk '$2 == "service" { printf "%s ", $1 }' facts/model). Set services in [compose] or service in [migrate]."
+    done
+}
+
+# image_name SERVICE: as Compose names it.
+image_name() {
+    name=$(model "$1" image | head -n 1)
+    if [ -z "$name" ]; then
+        if [ "$(major)" = 1 ]; then name=$(recall project)_$1; else name=$(recall project)-$1; fi
+    fi
+    printf '%s' "$name"
+}
+image_id() { docker_ image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+
+# kept_name NAME: the tag that keeps the image that NAME had before this release.
+kept_name() {
+    last=${1##*/}
+    case $last in *:*) printf '%s' "${1%:*}" ;; *) printf '%s' "$1" ;; esac
+    printf ':before-%s' "$(printf '%s' "$id" | tr '[:upper:]' '[:lower:]')"
+}
+
+# note_image STEP SERVICE: before it is built anew.
+note_image() {
+    old=$(image_id "$(image_name "$2")")
+    put "facts/$1.$2.name" "$(image_name "$2")"
+    put "facts/$1.$2.before" "${old:-none}"
+}
+
+# restore_image STEP SERVICE: the name goes back to the image that it had; a name that was not there goes.
+restore_image() {
+    known "$1.$2.before" || return 0
+    name=$(recall "$1.$2.name") old=$(recall "$1.$2.before") now=$(image_id "$name")
+    if [ "$old" = none ]; then
+        [ -z "$now" ] || docker_ image rm "$name" >/dev/null
+    elif [ "$now" != "$old" ]; then
+        docker_ image tag "$old" "$name"
+    fi
+}
+
+# drop_image ID: an image that nothing names any more.
+drop_image() {
+    [ -z "$1" ] || [ -n "$(docker_ image inspect --format '{{range .RepoTags}}x{{end}}' "$1" 2>/dev/null)" ] ||
+        docker_ image rm "$1" >/dev/null 2>&1 || :
+}
+
+# containers SERVICE: of this project, running or not, without one-off ones.
+containers() {
+    docker_ ps -aq --no-trunc --filter "label=com.docker.compose.project=$(recall project)" \
+        --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
+# inspect FORMAT ID...
+inspect() {
+    format=$1
+    shift
+    [ $# = 0 ] || docker_ inspect --format "$format" "$@"
+}
+
+# state_of SERVICE: one word: absent, running, healthy, unhealthy, starting, restarting, exited (…), and the containers'
+# start times and restart counts, which change when it does not stay up.
+state_of() {
+    # shellcheck disable=SC2046
+    inspect '{{if .State.Health}}{{if eq .State.Status "running"}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}} {{.RestartCount}} {{.State.StartedAt}}' \
+        $(containers "$1") 2>/dev/null || printf 'absent\n'
+}
+
+# show_logs SERVICE...: the last words of containers that did not come up.
+show_logs() {
+    for service; do
+        for container in $(containers "$service"); do
+            printf -- '--- last lines of %s ---\n' "$service"
+            docker_ logs --tail 40 "$container" 2>&1
+        done
+    done
+}
+
+# up SERVICE...: the images as they are named now, without building and without dependencies: a migration service that
+# is one would run again.
+up() { compose up -d --no-deps --no-build --force-recreate "$@"; }
+
+# up_missing SERVICE...: what these depend on, started where it does not run.
+up_missing() {
+    for service in $(dependencies "$@"); do
+        case $(state_of "$service") in running* | healthy* | starting*) continue ;; esac
+        printf '%s\n' "$service" >>facts/started
+        compose up -d --no-deps --no-recreate "$service" || fail "the service $service could not be started"
+    done
+    for service in $(dependencies "$@"); do
+        settle=0 health_url='' await "$service" || { show_logs "$service"; fail "the service $service $why"; }
+    done
+}
+
+# dependencies SERVICE...: those of the file, through all levels, without the ones that a release itself handles.
+dependencies() {
+    awk -v wanted="$*" -v own="$services $migrate_service" '
+        $2 == "dep" { deps[$1] = deps[$1] " " $3 }
+        END {
+            n = split(own, skip, " "); for (i = 1; i <= n; i++) ours[skip[i]] = 1
+            n = split(wanted, queue, " ")
+            for (i = 1; i <= n; i++) {
+                m = split(deps[queue[i]], next_, " ")
+                for (j = 1; j <= m; j++) if (!(next_[j] in seen)) {
+                    seen[next_[j]] = 1; queue[++n] = next_[j]
+                    if (!(next_[j] in ours)) order[++k] = next_[j]
+                }
+            }
+            for (i = k; i > 0; i--) print order[i]
+        }' facts/model
+}
+
+# stop_run NAME: a one-off container of ours that may have outlived its client.
+stop_run() {
+    docker_ inspect "$1" >/dev/null 2>&1 || return 0
+    docker_ stop -t 10 "$1" >/dev/null 2>&1
+    docker_ rm -f "$1" >/dev/null 2>&1
+}
+
+# run_once NAME ARGUMENT...: a one-off container; its own exit status, also where the client lost it.
+run_once() {
+    name=$1
+    shift
+    stop_run "$name"
+    compose run -T --no-deps --name "$name" "$@" </dev/null
+    status=$?
+    if docker_ inspect "$name" >/dev/null 2>&1; then
+        status=$(docker_ wait "$name")
+    elif [ "$status" = 0 ]; then
+        status=1
+    fi
+    docker_ rm -f "$name" >/dev/null 2>&1
+    return "${status:-1}"
+}
+
+# probe NAME ARGUMENT...: probe.py inside the migration container; its answer is in facts/probe.NAME.
+probe() {
+    run_once "backstay-$id-probe" --entrypoint sh "$migrate_service" -c "$(cat probe.sh)" backstay \
+        "$(cat probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
+}
+answer_of() { sed -n "s/^backstay $2 //p" "facts/probe.$1"; }

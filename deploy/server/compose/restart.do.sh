@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# restart: new containers of the images just built, without what they depend on; then they must be healthy, and stay so.
+. ./values.sh
+. ./lib.sh
+. ./engine.sh
+. ./health.sh
+
+load
+for service in $services; do
+    ids=$(containers "$service")
+    # shellcheck disable=SC2086
+    put "facts/restart.$service.before" "$(inspect '{{.Image}} {{.State.Running}} {{.Id}}' $ids)"
+    # The name may have moved on from what runs: what runs is what comes back.
+    old=$(awk 'NR == 1 { print $1 }' "facts/restart.$service.before")
+    [ -z "$old" ] || docker_ image tag "$old" "$(kept_name "$(recall "build.$service.name")")"
+done
+main=${services%% *}
+fact image.before "$(awk 'NR == 1 { print $1 }' "facts/restart.$main.before")"
+# shellcheck disable=SC2086
+up $services || { show_logs $services; fail "the new containers did not start"; }
+# shellcheck disable=SC2086
+await $services || { show_logs $services; fail "the new release $why"; }
+for service in $services; do
+    # shellcheck disable=SC2046
+    runs=$(inspect '{{.Image}}' $(containers "$service") | sort -u)
+    [ "$runs" = "$(recall "build.$service.after")" ] || fail "$service does not run the image that was built"
+done
+fact image.after "$(recall "build.$main.after")"

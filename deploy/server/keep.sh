@@ -1,0 +1,23 @@
+# shellcheck shell=sh
+# Which releases stay: the last $keep deployed ones, and all that are newer than the oldest of them.
+
+oldest_kept() {
+    release=$id count=1
+    while [ "$count" -lt "$keep" ] && [ -s "$state/releases/$release/previous" ]; do
+        next=$(cat "$state/releases/$release/previous")
+        [ -d "$state/releases/$next" ] || break
+        release=$next count=$((count + 1))
+    done
+    printf '%s\n' "$release"
+}
+
+# tidy: the engine's `forget` lets go of what is outside the release's folder.
+tidy() {
+    oldest=$(oldest_kept)
+    (cd "$state/releases" && printf '%s\n' *) | sort | awk -v oldest="$oldest" '$0 == oldest { exit } { print }' |
+        while read -r release; do
+            forget "$release"
+            git_ update-ref -d "refs/backstay/$release"
+            rm -rf "${state:?}/releases/${release:?}"
+        done
+}

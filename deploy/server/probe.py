@@ -1,0 +1,195 @@
+"""Asks Alembic about the database, and undoes exact revisions. Runs where the migrations run, with their env.py.
+
+usage: probe.py state                      heads, code heads, pending revisions, dialect, digests of the tables
+       probe.py downgrade BEFORE ALLOWED   back to the heads BEFORE; only revisions of ALLOWED may be undone
+       probe.py sqlite-backup [FILE]       a consistent copy of a SQLite database, to FILE or as base64 answers
+
+Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print what they like besides.
+Works with Python 3.8, Alembic 1.5 and SQLAlchemy 1.4 and newer.
+"""
+
+import base64
+import glob
+import hashlib
+import os
+import sys
+import tempfile
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationStep
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import inspect
+
+
+def answer(key, *values):
+    print("backstay", key, *values, flush=True)
+
+
+def find_config():
+    """alembic.ini, and the folder from which its script_location is found."""
+    named = os.environ.get("ALEMBIC_CONFIG")
+    found = [named] if named else []
+    for pattern in ("alembic.ini", "*/alembic.ini", "*/*/alembic.ini"):
+        found = found or sorted(glob.glob(pattern))
+    if len(found) != 1:
+        seen = ", ".join(found) or "none"
+        raise CommandError("one alembic.ini is wanted in %s, found: %s; set workdir in [migrate]" % (os.getcwd(), seen))
+    file = os.path.abspath(found[0])
+    for folder in (os.path.dirname(file), os.path.dirname(os.path.dirname(file)), os.getcwd()):
+        os.chdir(folder)
+        if os.path.isdir(Config(file).get_main_option("script_location") or "?"):
+            break
+    return Config(file, stdout=sys.stderr)
+
+
+class Migrations:
+    def __init__(self):
+        self.config = find_config()
+        # As the alembic command does, before anything of the application is imported.
+        paths = self.config.get_main_option("prepend_sys_path")
+        self.script = ScriptDirectory.from_config(self.config)
+        if paths and "" not in sys.path:
+            sys.path[:0] = [os.getcwd()]
+
+    def run(self, fn, **options):
+        with EnvironmentContext(self.config, self.script, fn=fn, **options):
+            self.script.run_env()
+
+    def parents(self, revision):
+        found = self.script.revision_map.get_revision(revision)
+        downs = found.down_revision or ()
+        downs = (downs,) if isinstance(downs, str) else tuple(downs)
+        wanted = found.dependencies or ()
+        wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+        return downs + tuple(other.revision for name in wanted for other in self.script.get_revisions(name))
+
+    def ancestors(self, heads):
+        """HEADS and all before them."""
+        seen, queue = set(), list(heads)
+        while queue:
+            revision = queue.pop()
+            if revision not in seen:
+                seen.add(revision)
+                queue.extend(self.parents(revision))
+        return seen
+
+    def newest_first(self, heads, wanted):
+        return [r.revision for r in self.script.iterate_revisions(tuple(heads), "base") if r.revision in wanted]
+
+
+def digests(connection):
+    """One digest a table: its columns, keys and indexes, without the names of constraints and the order of columns."""
+    inspector = inspect(connection)
+    for table in sorted(inspector.get_table_names()):
+        columns = sorted(
+            (c["name"], str(c["type"]), bool(c["nullable"]), str(c.get("default"))) for c in inspector.get_columns(table)
+        )
+        keys = [inspector.get_pk_constraint(table).get("constrained_columns")]
+        foreign = sorted(
+            (k["constrained_columns"], k["referred_table"], k["referred_columns"])
+            for k in inspector.get_foreign_keys(table)
+        )
+        indexes = sorted((i["column_names"], bool(i["unique"])) for i in inspector.get_indexes(table) if all(i["column_names"]))
+        text = repr((columns, keys, foreign, indexes))
+        yield table, hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def state(migrations):
+    code = migrations.script.get_heads()
+
+    def look(heads, context):
+        unknown = []
+        for head in heads:
+            try:
+                migrations.script.get_revision(head)
+            except CommandError:
+                unknown.append(head)
+        answer("heads", *sorted(heads))
+        answer("unknown", *unknown)
+        if not unknown:
+            done = migrations.ancestors(heads)
+            pending = migrations.newest_first(code, migrations.ancestors(code) - done)
+            answer("pending", *reversed(pending))
+        answer("dialect", context.dialect.name)
+        answer("host", context.connection.engine.url.host or "")
+        answer("transactional", "yes" if context.impl.transactional_ddl else "")
+        for table, digest in digests(context.connection):
+            answer("table", table.replace(" ", "_"), digest)
+        return []
+
+    migrations.run(look, dont_mutate=True)
+    answer("code", *sorted(code))
+
+
+def downgrade(migrations, before, allowed):
+    plan = {}
+
+    def choose(heads, context):
+        extra = migrations.ancestors(heads) - migrations.ancestors(before)
+        plan["heads"], plan["order"] = heads, migrations.newest_first(heads, extra)
+        return []
+
+    migrations.run(choose, dont_mutate=True)
+    order = plan["order"]
+    stray = [revision for revision in order if revision not in allowed]
+    if stray:
+        raise CommandError("revisions that this release did not bring would be undone: " + " ".join(stray))
+    straight = len(plan["heads"]) == 1 and migrations.parents(order[0]) == tuple(before) if order else False
+    if straight and len(order) == 1:
+        print("alembic downgrade -1", file=sys.stderr)
+        command.downgrade(migrations.config, "-1")
+    elif order:
+        print("alembic downgrade, exactly:", *order, file=sys.stderr)
+
+        def undo(heads, context):
+            found = migrations.script.revision_map
+            return [MigrationStep.downgrade_from_script(found, found.get_revision(r)) for r in order]
+
+        migrations.run(undo)
+    answer("undone", *order)
+    state(migrations)
+
+
+def sqlite_backup(migrations, file=None):
+    import sqlite3
+
+    def copy(heads, context):
+        with tempfile.TemporaryDirectory() as folder:
+            name = file or os.path.join(folder, "copy.db")
+            target = sqlite3.connect(name)
+            source = context.connection.connection
+            getattr(source, "driver_connection", source).backup(target)
+            if target.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+                raise CommandError("the copy of the database is damaged")
+            target.close()
+            if not file:
+                send(name)
+        return []
+
+    migrations.run(copy, dont_mutate=True)
+
+
+def send(name):
+    with open(name, "rb") as copied:
+        for piece in iter(lambda: copied.read(57 * 1024), b""):
+            answer("data", base64.b64encode(piece).decode())
+
+
+def main(verb, *arguments):
+    try:
+        migrations = Migrations()
+        if verb == "state":
+            state(migrations)
+        elif verb == "downgrade":
+            downgrade(migrations, arguments[0].split(), arguments[1].split())
+        else:
+            sqlite_backup(migrations, *arguments)
+    except CommandError as error:
+        answer("error", str(error).replace("\n", " "))
+        sys.exit(1)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,24 @@
+"""Draws a release while it goes on, and what it came to: live, plain or JSON. It decides nothing."""
+
+from deploy.view.base import View
+from deploy.view.choose import Mode, open_view
+from deploy.view.clean import clean
+from deploy.view.errors import show_error
+from deploy.view.history import HistoryRow, show_history
+from deploy.view.status import Status, show_status
+from deploy.view.summary import Change, Result, result_from_state
+
+__all__ = [
+    "Change",
+    "HistoryRow",
+    "Mode",
+    "Result",
+    "Status",
+    "View",
+    "clean",
+    "open_view",
+    "result_from_state",
+    "show_error",
+    "show_history",
+    "show_status",
+]
