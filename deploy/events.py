@@ -65,7 +65,7 @@ class Output:
 Item = Event | Output
 
 
-def encode(name: str, at: float, **fields: Any) -> bytes:
+def encode(name: str, at: float, /, **fields: Any) -> bytes:
     """One event as the runner writes it."""
     record = {"v": 1, "at": at, "event": name, **fields}
     return SEPARATOR + json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"

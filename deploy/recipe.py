@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
+from deploy import __version__
 from deploy.config import Target
 from deploy.plan import Plan, Step
 from deploy.resources import resource
@@ -62,6 +63,7 @@ def questions(engine: Engine) -> Plan:
 def values(target: Target, engine: Engine) -> Values:
     """The settings that the server's scripts know by name."""
     return {
+        "version": __version__,
         "app": target.app,
         "target": target.name,
         "path": target.path,

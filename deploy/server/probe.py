@@ -36,7 +36,9 @@ def find_config():
         found = found or sorted(glob.glob(pattern))
     if len(found) != 1:
         seen = ", ".join(found) or "none"
-        raise CommandError("one alembic.ini is wanted in %s, found: %s; set workdir in [migrate]" % (os.getcwd(), seen))
+        raise CommandError(
+            "one alembic.ini is wanted in %s, found: %s; set workdir in [migrate]" % (os.getcwd(), seen)
+        )
     file = os.path.abspath(found[0])
     for folder in (os.path.dirname(file), os.path.dirname(os.path.dirname(file)), os.getcwd()):
         os.chdir(folder)
@@ -77,7 +79,9 @@ class Migrations:
         return seen
 
     def newest_first(self, heads, wanted):
-        return [r.revision for r in self.script.iterate_revisions(tuple(heads), "base") if r.revision in wanted]
+        return [
+            r.revision for r in self.script.iterate_revisions(tuple(heads), "base") if r.revision in wanted
+        ]
 
 
 def digests(connection):
@@ -85,14 +89,19 @@ def digests(connection):
     inspector = inspect(connection)
     for table in sorted(inspector.get_table_names()):
         columns = sorted(
-            (c["name"], str(c["type"]), bool(c["nullable"]), str(c.get("default"))) for c in inspector.get_columns(table)
+            (c["name"], str(c["type"]), bool(c["nullable"]), str(c.get("default")))
+            for c in inspector.get_columns(table)
         )
         keys = [inspector.get_pk_constraint(table).get("constrained_columns")]
         foreign = sorted(
             (k["constrained_columns"], k["referred_table"], k["referred_columns"])
             for k in inspector.get_foreign_keys(table)
         )
-        indexes = sorted((i["column_names"], bool(i["unique"])) for i in inspector.get_indexes(table) if all(i["column_names"]))
+        indexes = sorted(
+            (i["column_names"], bool(i["unique"]))
+            for i in inspector.get_indexes(table)
+            if all(i["column_names"])
+        )
         text = repr((columns, keys, foreign, indexes))
         yield table, hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -203,6 +203,7 @@ main() {
     hold start
     steps=$(for step in steps/*; do printf ',"%s"' "$(name_of "$step")"; done)
     event "\"event\":\"release\",\"kind\":\"$kind\",\"release\":\"$id\",\"by\":\"$(json "$by")\",\"steps\":[${steps#,}]"
+    event "\"event\":\"fact\",\"name\":\"version\",\"value\":\"$(json "$version")\""
     dd if=/dev/zero of=reserve bs=1024 count=256 2>/dev/null
     case $1 in
         undo) recover ;;

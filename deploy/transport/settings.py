@@ -23,7 +23,7 @@ from deploy.errors import SshConfigError, UsageError
 #: Longest chain of jump hosts.
 _HOPS = 8
 _TARGET = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^\]]+)\]|(?P<bare>[^@\[\]/]+?))(?::(?P<port>\d+))?/?"
+    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^\]]+)\]|(?P<bare>[^@\[\]/:]+))(?::(?P<port>\d+))?/?"
 )
 
 Options = Mapping[str, Sequence[str]]
@@ -147,17 +147,14 @@ def _resolve(address: Address, hops: int) -> Settings:
     jumps = _first(options, "proxyjump")
     if jumps in ("", "none"):
         return settings
-    return replace(settings, proxy_command="", jumps=_chain(address, settings, jumps.split(","), hops))
+    return replace(settings, proxy_command="", jumps=_chain(address, jumps.split(","), hops))
 
 
-def _chain(address: Address, target: Settings, names: Sequence[str], hops: int) -> tuple[Settings, ...]:
+def _chain(address: Address, names: Sequence[str], hops: int) -> tuple[Settings, ...]:
     """The jump hosts, nearest first. Only the nearest may have jump hosts of its own, as with ``ssh -J``."""
     if hops <= len(names):
         raise SshConfigError(f"the jump hosts of {address.host} go in a circle", "Look at ProxyJump there.")
     first, *rest = [_hop(address, name) for name in names]
-    nearest = interpret(first, read_options(first))
-    if (nearest.host, nearest.port) == (target.host, target.port):
-        return ()  # "Host *" with a ProxyJump: the jump host itself is reached directly.
     nearest = _resolve(first, hops - len(names))
     others = [replace(interpret(one, read_options(one)), proxy_command="") for one in rest]
     return (*nearest.jumps, replace(nearest, jumps=()), *others)

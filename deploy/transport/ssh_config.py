@@ -49,12 +49,17 @@ def lookup(text: str, address: Address) -> Mapping[str, Sequence[str]]:
 
     _check_matches(text)
     try:
-        found = paramiko.SSHConfig.from_text(text).lookup(address.host)
+        # Paramiko does not know which port and user were given: %-tokens are kept from it, for later.
+        found = paramiko.SSHConfig.from_text(text.replace("%", "\0")).lookup(address.host)
     except (paramiko.SSHException, KeyError, ValueError) as error:
         raise SshConfigError(
             f"ssh's configuration cannot be read without ssh: {error}", "Install an ssh client."
         ) from error
-    options = {key: value if isinstance(value, list) else [value] for key, value in found.items()}
+    options = {
+        key: [one.replace("\0", "%") for one in (value if isinstance(value, list) else [value])]
+        for key, value in found.items()
+    }
+    options["hostname"] = [options["hostname"][0].replace("%h", address.host).replace("%%", "%")]
     folder = f"{Path.home()}/.ssh"
     options.setdefault("identityfile", [f"{folder}/{name}" for name in _KEYS])
     options.setdefault("userknownhostsfile", [f"{folder}/known_hosts {folder}/known_hosts2"])

@@ -12,6 +12,8 @@ from deploy.view.plain import message_lines
 from deploy.view.sink import Sink
 from deploy.view.summary import Result
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
+
 
 class JsonView:
     """Events as they came on ``out``, the result last; warnings as text on ``err``."""
@@ -52,7 +54,12 @@ class JsonView:
 
 def one_line(record: dict[str, Any]) -> str:
     """``record`` as one line of strict JSON in ASCII."""
-    return json.dumps(_strict(record), ensure_ascii=True, allow_nan=False) + "\n"
+    try:
+        line = _ENCODER.encode(record)
+    except ValueError:
+        line = ""
+    # Nearly every record is fine as it is, and a build has many.
+    return (line if line and "\\ud" not in line else _ENCODER.encode(_strict(record))) + "\n"
 
 
 def result_record(result: Result) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def tail(log: Path, lines: int = 20) -> str:
+def tail(log: Path, lines: int = 8) -> str:
     """The last lines of a log, or nothing when there is none."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 

@@ -32,17 +32,28 @@ class Bench:
         for folder in (self.checkout, self.home, bin_folder):
             folder.mkdir(parents=True)
         words = " ".join(SHELLS[self.shell])
-        (bin_folder / "sh").write_text(f'#!/bin/{"dash" if self.shell == "dash" else "bash"}\nexec {words} "$@"\n')
+        (bin_folder / "sh").write_text(
+            f'#!/bin/{"dash" if self.shell == "dash" else "bash"}\nexec {words} "$@"\n'
+        )
         (bin_folder / "sh").chmod(0o755)
         self.environ = {"HOME": str(self.home), "PATH": f"{bin_folder}:{os.environ['PATH']}"}
         subprocess.run(["git", "init", "-q", str(self.checkout)], check=True)
 
     def settings(self, **more: str | int) -> dict[str, str | int]:
         self.number += 1
-        base = {"app": "shop", "path": str(self.checkout), "state": "", "by": "ann@laptop", "kind": "deploy"}
+        base = {
+            "app": "shop",
+            "path": str(self.checkout),
+            "state": "",
+            "by": "ann@laptop",
+            "version": "0",
+            "kind": "deploy",
+        }
         return {**base, "id": f"r{self.number:03}", **LIMITS, **self.values, **more}
 
-    def start(self, verb: runner.Verb, *words: str, plan: Plan | None = None, **more: str | int) -> subprocess.Popen[bytes]:
+    def start(
+        self, verb: runner.Verb, *words: str, plan: Plan | None = None, **more: str | int
+    ) -> subprocess.Popen[bytes]:
         kind = {"kind": plan.kind} if plan else {}
         request = runner.request(verb, words, self.settings(**kind, **more), plan)
         process = subprocess.Popen(
@@ -58,7 +69,9 @@ class Bench:
         process.stdin.flush()
         return process
 
-    def run(self, verb: runner.Verb, *words: str, plan: Plan | None = None, **more: str | int) -> list[events.Item]:
+    def run(
+        self, verb: runner.Verb, *words: str, plan: Plan | None = None, **more: str | int
+    ) -> list[events.Item]:
         return self.watch(self.start(verb, *words, plan=plan, **more))
 
     def watch(self, process: subprocess.Popen[bytes]) -> list[events.Item]:
@@ -84,7 +97,9 @@ class Bench:
 def plan(steps: Iterable[Step | str], finish: str = "") -> Plan:
     """A plan; a step given by name alone traces its do and its undo."""
     made = [
-        Step(s, f"echo do {s} | tee -a ~/trace", f"echo undo {s} | tee -a ~/trace", 20) if isinstance(s, str) else s
+        Step(s, f"echo do {s} | tee -a ~/trace", f"echo undo {s} | tee -a ~/trace", 20)
+        if isinstance(s, str)
+        else s
         for s in steps
     ]
     return Plan("deploy", tuple(made), {}, finish)

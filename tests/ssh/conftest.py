@@ -60,6 +60,7 @@ def new_key(path: Path, kind: str = "ed25519", passphrase: str = "", form: str =
     """A key pair made by ssh-keygen."""
     made = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", path.name, "-f", str(path)]
     made += ["-m", form] if form != "RFC4716" else []
+    made += ["-b", "2048"] if kind == "rsa" else []
     subprocess.run(made, check=True, stdin=subprocess.DEVNULL)
     return path
 

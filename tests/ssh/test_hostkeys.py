@@ -19,7 +19,8 @@ from tests.ssh.conftest import Server, new_key, public
 
 def settings(name: str = "example.org", port: int = 22, **more: object) -> Settings:
     key_name = name if port == 22 else f"[{name}]:{port}"
-    return Settings(name, name, port, "deploy", key_name, (Path("/known_hosts"),), **more)  # type: ignore
+    plain = Settings(name, name, port, "deploy", key_name, (Path("/known_hosts"),))
+    return replace(plain, **more)  # type: ignore[arg-type]
 
 
 def verdict(lines: str, path: Path, name: str = "example.org", port: int = 22) -> str:
