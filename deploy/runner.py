@@ -18,7 +18,19 @@ from deploy.plan import Plan
 from deploy.resources import resource
 from deploy.shell import Values
 
-Verb = Literal["deploy", "rollback", "recover", "accept", "follow", "attach", "cancel", "status", "logs"]
+Verb = Literal[
+    "deploy",
+    "rollback",
+    "recover",
+    "accept",
+    "follow",
+    "attach",
+    "cancel",
+    "status",
+    "current",
+    "logs",
+    "records",
+]
 
 _COMMON = ("enter.sh", "lib.sh", "mask.awk", "recover.sh", "runner.sh")
 

@@ -231,6 +231,24 @@ verb_status() {
     leave
 }
 
+# verb_current: what a rollback would undo.
+verb_current() {
+    now=$(cat "$state/current" 2>/dev/null)
+    answer release "$now"
+    answer applied "$(cat "$state/releases/$now/facts/applied" 2>/dev/null)"
+    leave
+}
+
+# verb_records: the events of all releases, without their output.
+verb_records() {
+    for release in "$state"/releases/*; do
+        [ -e "$release/journal" ] || continue
+        answer record "${release##*/}"
+        grep -a "^$(printf '\036')" "$release/journal" | grep -a -v '"event":"alive"'
+    done
+    leave
+}
+
 # verb_logs LINES SINCE FOLLOW: masked, each line with its time first.
 verb_logs() {
     checkout

@@ -74,11 +74,10 @@ class Channel:
     @property
     def exit_status(self) -> int:
         """How the command ended; waits for it. -1 when a signal ended it. Drops output that was not read."""
+        for _ in self.read():
+            pass
         while not self._channel.status_event.wait(_LOOK):
-            if self._channel.recv_ready():
-                self._channel.recv(_PIECE)
-            self._take_stderr()
-        self._take_stderr()
+            pass
         status = int(self._channel.recv_exit_status())
         if status == -1 and not self._whole():
             raise mapping.lost(self._place, self._reason())

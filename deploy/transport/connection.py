@@ -51,9 +51,9 @@ class StrictConnection(fabric.Connection):  # type: ignore[misc]
     def __init__(
         self, settings: Settings, timing: Timing, keyring: keys.Keyring, config: fabric.Config | None = None
     ) -> None:
-        *nearer, last = (*settings.jumps, None)
         gateway = None
-        if last:
+        if settings.jumps:
+            *nearer, last = settings.jumps
             gateway = StrictConnection(replace(last, jumps=tuple(nearer)), timing, keyring)
         super().__init__(
             settings.host,
@@ -108,6 +108,10 @@ class StrictConnection(fabric.Connection):  # type: ignore[misc]
         if self._watch:
             self._watch.stop()
         super().close()
+        made = self.client.get_transport()
+        if made:
+            # Its timer would keep the process from ending; Paramiko stops it only when all went well.
+            made.packetizer.complete_handshake()
         self.client.close()
         if self._line:
             self._line.close()
@@ -135,7 +139,6 @@ class StrictConnection(fabric.Connection):  # type: ignore[misc]
     def _connect(self, check: Check) -> None:
         def transport(sock: Any, **_options: Any) -> paramiko.Transport:
             made = paramiko.Transport(sock)
-            made.handshake_timeout = self._timing.handshake + 5
             choice = made.get_security_options()
             choice.key_types = check.algorithms(choice.key_types)
             return made
@@ -146,7 +149,7 @@ class StrictConnection(fabric.Connection):  # type: ignore[misc]
             port=self._settings.port,
             username=self._settings.user,
             sock=self._line,
-            timeout=self._timing.handshake,
+            timeout=self._timing.handshake + 1,
             banner_timeout=self._timing.handshake,
             auth_timeout=self._timing.login,
             channel_timeout=self._timing.channel,

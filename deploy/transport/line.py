@@ -33,7 +33,7 @@ class Line:
 
     def complaint(self) -> str:
         """The last thing a proxy command said on standard error, as the end of a message; may be empty."""
-        if not self._errors:
+        if not self._errors or self._errors.closed:
             return ""
         self._errors.seek(0)
         said = self._errors.read().decode("utf-8", "replace").strip().splitlines()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import fabric.exceptions
 import paramiko
+from paramiko.ber import BERException
 from paramiko.buffered_pipe import PipeTimeout
 from paramiko.hostkeys import InvalidHostKey
 from paramiko.packet import NeedRekeyException
@@ -77,7 +78,7 @@ def _hung_up(_error: Exception, place: str) -> BackstayError:
 def _ssh(error: Exception, place: str) -> BackstayError:
     """Paramiko says many different things with this one class; only the text tells them apart."""
     text = str(error)
-    if "protocol banner" in text:
+    if "protocol banner" in text or "protocol version" in text:
         return UnreachableError(f"{place}: what answers there did not greet like an SSH server", _DROPPED)
     if "No existing session" in text or "Timeout" in text:
         return UnreachableError(f"{place}: the server began to talk and then fell silent", _CLOSED)
@@ -156,6 +157,7 @@ TABLE: dict[type[Exception], _Make] = {
     paramiko.auth_strategy.AuthFailure: _auth,
     PartialAuthentication: _second_factor,
     UnknownKeyType: _auth,
+    BERException: _auth,
     paramiko.ProxyCommandFailure: _proxy,
     paramiko.ChannelException: _denied,
     PipeTimeout: _silent,

@@ -58,6 +58,7 @@ def lookup(text: str, address: Address) -> Mapping[str, Sequence[str]]:
     options = {
         key: [one.replace("\0", "%") for one in (value if isinstance(value, list) else [value])]
         for key, value in found.items()
+        if value is not None
     }
     options["hostname"] = [options["hostname"][0].replace("%h", address.host).replace("%%", "%")]
     folder = f"{Path.home()}/.ssh"

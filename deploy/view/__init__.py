@@ -3,6 +3,8 @@
 from deploy.view.base import View
 from deploy.view.choose import Mode, open_view
 from deploy.view.clean import clean
+from deploy.view.colour import paint
+from deploy.view.colour import wanted as colours
 from deploy.view.errors import show_error
 from deploy.view.history import HistoryRow, show_history
 from deploy.view.status import Status, show_status
@@ -16,7 +18,9 @@ __all__ = [
     "Status",
     "View",
     "clean",
+    "colours",
     "open_view",
+    "paint",
     "result_from_state",
     "show_error",
     "show_history",

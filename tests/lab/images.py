@@ -153,4 +153,5 @@ def _import(recipe: Recipe, tree: Path) -> None:
     lines = (f"FROM {raw}", *recipe.settings, f"LABEL {LABEL}={recipe.digest}")
     run(DOCKER, "build", "-q", "-t", _kept(recipe), "-", input="\n".join(lines), env={"DOCKER_BUILDKIT": "0"})
     docker("tag", _kept(recipe), recipe.name)
-    docker("rmi", raw)
+    made = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"backstay-{recipe.short}").split()
+    docker("rmi", *(name for name in made if name != _kept(recipe)), check=False)

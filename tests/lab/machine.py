@@ -87,7 +87,8 @@ class Lab:
         with locked():
             engine.remove_plugins()
             server.remove_users()
-            remove(ROOT)
+            for part in ROOT.iterdir():
+                remove(part)
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Self]:

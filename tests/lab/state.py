@@ -50,7 +50,7 @@ def image_of_container(project: str, service: str) -> str | None:
 
 
 def container_state(project: str, service: str) -> str | None:
-    """`running`, `exited` and so on; of a running one with a health check: `healthy`, `starting` and so on."""
+    """`running`, `exited` and so on; of a running one with a health check `healthy`, `starting` and so on."""
     state = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
     container = container_of(project, service)
     return docker("inspect", "-f", state, container) if container else None

@@ -212,7 +212,7 @@ def unmount(folder: Path) -> None:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in lines]
     for point in reversed(points):
-        if Path(point).is_relative_to(folder):
+        if folder in Path(point).parents:
             run("umount", "--lazy", point)
 
 

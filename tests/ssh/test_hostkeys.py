@@ -24,7 +24,7 @@ def settings(name: str = "example.org", port: int = 22, **more: object) -> Setti
 
 
 def verdict(lines: str, path: Path, name: str = "example.org", port: int = 22) -> str:
-    """The message of the refusal of the key "k" (ssh-ed25519) under these lines; empty when it is accepted."""
+    """Why the ssh-ed25519 key "k" is refused under these lines; empty when it is accepted."""
     path.write_text(lines)
     try:
         judge(settings(name, port), read([path]), "ssh-ed25519", b"k")

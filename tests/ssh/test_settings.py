@@ -268,7 +268,7 @@ def test_jump_host_for_everybody_but_itself(by: str, say: Say) -> None:
 def test_jump_hosts_in_a_circle(by: str, say: Say) -> None:
     with pytest.raises(SshConfigError, match="circle"):
         say("Host a\n  ProxyJump b\nHost b\n  ProxyJump c\nHost c\n  ProxyJump b\n", "a")
-    with pytest.raises(SshConfigError, match="circle|loop"):
+    with pytest.raises(SshConfigError, match=r"circle|loop"):
         say("Host *\n  ProxyJump jump.example.org\n")
 
 

@@ -1,0 +1,277 @@
+"""What each task does, between the command line and the use cases: settings, view, ledger, exit code."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+
+from deploy import deployment, events, view
+from deploy.config import Target, load
+from deploy.deployment import Server, Watch
+from deploy.errors import BackstayError, ConnectionLostError, InterruptedByUserError, UsageError
+from deploy.ledger import Ledger, LedgerError, entry_from_state
+from deploy.logs import tail
+from deploy.runner import Request, Verb
+from deploy.transport import Address
+
+
+def execute(
+    context: Any,
+    body: Callable[..., int],
+    options: dict[str, Any],
+    environ: Mapping[str, str],
+    stdout: TextIO,
+    stderr: TextIO,
+) -> int:
+    """Run one task's body; its exit code. Every error is told here, and nowhere else."""
+    command = Command(context, options.get("target", ""), bool(options.get("json")), environ, stdout, stderr)
+    try:
+        return body(command, **options)
+    except KeyboardInterrupt:
+        error: BackstayError = InterruptedByUserError("interrupted; nothing was started")
+    except BackstayError as known:
+        error = known
+    except Exception as bug:
+        error = _bug(bug)
+    view.show_error(error, stderr, environ, json_to=stdout if command.json and not command.told else None)
+    return error.exit_code
+
+
+def _bug(bug: Exception) -> BackstayError:
+    """A fault of ours: the trace goes to a file that can be sent, not to the user's screen."""
+    with tempfile.NamedTemporaryFile("w", prefix="backstay-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(bug)))
+    error = BackstayError(
+        f"backstay itself has a fault: {type(bug).__name__}: {bug}",
+        f"What is on the server: fab status. Please report the fault with {file.name}",
+    )
+    error.exit_code = 3
+    return error
+
+
+class Command:
+    """One call of ``fab``. ``told`` says that a result was printed."""
+
+    def __init__(
+        self, context: Any, name: str, json: bool, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO
+    ) -> None:
+        self.context, self.name, self.json = context, name, json
+        self.environ, self.stdout, self.stderr = environ, stdout, stderr
+        self.told = False
+        self.expected: dict[str, float] = {}
+
+    @cached_property
+    def target(self) -> Target:
+        """The settings; raises ConfigError."""
+        return load(Path.cwd(), target=self.name or None, host=self._host(), environ=self.environ)
+
+    @cached_property
+    def server(self) -> Server:
+        """The target with what the command line says of the connection."""
+        target = self.target
+        address = Address(
+            host=target.host,
+            user=target.user,
+            port=target.port,
+            identity=target.identity or None,
+            forward_agent=target.forward_agent,
+            known_hosts=target.known_hosts or None,
+            connect_timeout=target.connect_timeout,
+        )
+        return Server(target, address.with_options(self.context.config))
+
+    def _host(self) -> str | None:
+        """What ``-H`` says, if it was given."""
+        if not hasattr(self.context, "original_host"):
+            return None
+        given = Address.of(self.context)
+        host = f"[{given.host}]" if ":" in given.host else given.host
+        return (f"{given.user}@" if given.user else "") + host + (f":{given.port}" if given.port else "")
+
+    def deploy(
+        self, ref: str, *, logs: bool, follow: bool, if_changed: bool, skip_backup: bool, detach: bool
+    ) -> int:
+        """``fab deploy``."""
+        release, request = deployment.deploy(self.server, ref, skip_backup=skip_backup, if_changed=if_changed)
+        result = self._watch(request, release, detach=detach)
+        if result.outcome == "deployed" and logs and not self.json:
+            self._tail(None if follow else self.target.logs.seconds)
+        return result.exit_code
+
+    def rollback(self, to: str, *, force: bool, yes: bool) -> int:
+        """``fab rollback``."""
+        if not yes and sys.stdin.isatty() and self.stdout.isatty() and not self.json:
+            self._confirm(to)
+        release, request = deployment.rollback(self.server, to, force=force)
+        return self._watch(request, release).exit_code
+
+    def _confirm(self, to: str) -> None:
+        answers = self._ask("current")
+        release, applied = answers.get("release", ""), answers.get("applied", "")
+        if not release:
+            return
+        down_to = f", down to {to}" if to else ""
+        self.stdout.write(f"Roll back release {view.clean(release)}{down_to} on {self.target.name}.\n")
+        if applied:
+            self.stdout.write(
+                f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n"
+            )
+        self.stdout.write("Go on? [y/N] ")
+        self.stdout.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise UsageError("not rolled back; nothing was touched")
+
+    def attach(self, release: str) -> int:
+        """``fab attach``."""
+        return self._watch(deployment.question(self.server, "attach", *filter(None, [release]))).exit_code
+
+    def cancel(self) -> int:
+        """``fab cancel``: 0 when the deployment was stopped and undone."""
+        result = self._watch(deployment.question(self.server, "cancel"))
+        return 0 if result.outcome == "cancelled" and result.exit_code == 130 else result.exit_code
+
+    def recover(self, *, accept: bool) -> int:
+        """``fab recover``: 0 when nothing is left to recover."""
+        if accept:
+            answers = self._ask("accept")
+            self.stdout.write(f"Release {view.clean(answers.get('accepted', ''))} is put aside as it is.\n")
+            return 0
+        return self._watch(deployment.question(self.server, "recover"), recovering=True).exit_code
+
+    def logs(self, lines: str, since: str, *, follow: bool) -> int:
+        """``fab logs``."""
+        count = _count(lines or str(self.target.logs.lines), "--lines")
+        self._tail(None if follow else 0.0, count, since)
+        return 0
+
+    def status(self) -> int:
+        """``fab status``."""
+        answers = self._ask("status")
+        shown = view.Status(
+            app=self.target.app,
+            target=self.target.name,
+            commit=answers.get("commit", ""),
+            branch=answers.get("branch", ""),
+            heads=tuple(answers.get("heads", "").split()),
+            image=answers.get("image", ""),
+            running=answers.get("running") == "yes",
+            healthy=answers.get("healthy") == "yes",
+            release=answers.get("release", ""),
+            in_progress=answers.get("in_progress"),
+            interrupted=answers.get("interrupted"),
+            drift=tuple(filter(None, answers.get("drift", "").split("; "))),
+        )
+        view.show_status(shown, self.stdout, self.environ, as_json=self.json)
+        return 0
+
+    def history(self, limit: str) -> int:
+        """``fab history``: the server's records go into the ledger first, whoever made them."""
+        count, target = _count(limit, "--limit"), self.target
+        try:
+            states = deployment.records(self.server)
+        except BackstayError as error:
+            states = []
+            self._warn(f"the server's records could not be read: {error.message}", error.hint)
+        ledger = Ledger.open(target.ledger)
+        ledger.record(*(self._entry(state) for state in states))
+        rows = [
+            view.HistoryRow(
+                release=entry.id,
+                kind=entry.kind,
+                outcome=entry.outcome or "running",
+                when=entry.started_at.timestamp(),
+                by=entry.by,
+                commit=entry.commit_after,
+                heads=entry.heads_after,
+                seconds=entry.seconds,
+            )
+            for entry in ledger.history(target.app, target.name, count)
+        ]
+        view.show_history(rows, self.stdout, self.environ)
+        return 0
+
+    def _watch(
+        self,
+        request: Request,
+        release: str = "",
+        *,
+        detach: bool = False,
+        recovering: bool = False,
+    ) -> view.Result:
+        screen = view.open_view(
+            "json" if self.json else "auto",
+            self.stdout,
+            self.stderr,
+            environ=self.environ,
+            target=f"{self.target.name} ({self.target.destination})",
+            expected=self.expected,
+        )
+        with screen:
+            watch = Watch(self.server, screen, detach=detach)
+            try:
+                state = watch.run(request, release)
+            except ConnectionLostError as error:
+                screen.warn(error.message, error.hint)
+                result = view.result_from_state(watch.state, outcome="detached", exit_code=error.exit_code)
+            else:
+                result = self._result(watch, state, detach, recovering)
+            screen.result(result)
+            self.told = True
+        if watch.state.release:
+            self._record(watch.state)
+        return result
+
+    def _result(self, watch: Watch, state: events.State, detach: bool, recovering: bool) -> view.Result:
+        if "nothing" in watch.answers:
+            return view.Result("rolled-back", 0, kind="recover")
+        if detach and not state.outcome:
+            return view.result_from_state(state, outcome="detached", exit_code=0)
+        if watch.interrupts > 1 and not state.outcome:
+            return view.result_from_state(state, outcome="detached", exit_code=130)
+        if recovering and state.outcome == "failed" and state.exit_code == 1:
+            return view.result_from_state(state, outcome="rolled-back", exit_code=0)
+        return view.result_from_state(state)
+
+    def _ask(self, verb: Verb) -> dict[str, str]:
+        """The answers to a question; a note of the server's that says error is raised."""
+        return deployment.ask(self.server, verb)
+
+    def _tail(self, seconds: float | None, lines: int = 0, since: str = "") -> None:
+        tail(
+            self.server,
+            self.stdout,
+            self.environ,
+            lines=lines or self.target.logs.lines,
+            since=since,
+            seconds=seconds,
+            warn=self._warn,
+        )
+
+    def _warn(self, text: str, hint: str = "") -> None:
+        with suppress(OSError):
+            self.stderr.write(f"warning: {text}\n" + (f"  {hint}\n" if hint else ""))
+
+    def _entry(self, state: events.State) -> Any:
+        target = self.target
+        return entry_from_state(
+            state, app=target.app, target=target.name, host=target.destination, path=target.path
+        )
+
+    def _record(self, state: events.State) -> None:
+        """Into the ledger; one that cannot be written is a warning, never a failed deployment."""
+        try:
+            Ledger.open(self.target.ledger).record(self._entry(state))
+        except LedgerError as error:
+            self._warn(f"the ledger was not written: {error.message}", error.hint)
+
+
+def _count(text: str, option: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 100_000:
+        raise UsageError(f"{option} takes a whole number from 1 to 100000, not {text!r}")
+    return int(text)

@@ -1,0 +1,142 @@
+"""The tasks that ``fab`` shows, and the one place where an error becomes words and an exit code.
+
+Only Fabric is imported here: ``fab --list`` and completion must not pay for anything else.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fabric import task as fabric_task
+from invoke import Collection, Exit
+
+if TYPE_CHECKING:
+    from deploy.commands import Command
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TARGET = "the target of deploy.toml (else BACKSTAY_TARGET, else the only one)"
+_JSON = "one JSON object a line, the result last"
+
+
+def task(**help_texts: str) -> Callable[[F], Any]:
+    """A Fabric task whose body gives a ``Command``; flags are long ones only, so that they stay the same."""
+
+    def decorate(body: F) -> Any:
+        @functools.wraps(body)
+        def run(context: Any, **options: Any) -> None:
+            from deploy.commands import execute
+
+            code = execute(context, body, options, os.environ, sys.stdout, sys.stderr)
+            if code:
+                raise Exit(code=code)
+
+        return fabric_task(help=help_texts, auto_shortflags=False)(run)
+
+    return decorate
+
+
+@task(
+    target=_TARGET,
+    ref="branch, tag or commit instead of the target's branch",
+    yes="ask nothing",
+    json=_JSON,
+    logs="tail the logs afterwards",
+    follow="tail the logs until Ctrl-C",
+    if_changed="do nothing when that commit is deployed already",
+    skip_backup="migrate without a backup",
+    detach="start it and leave it to the server",
+)
+def deploy(
+    command: Command,
+    target: str = "",
+    ref: str = "",
+    yes: bool = False,
+    json: bool = False,
+    logs: bool = True,
+    follow: bool = False,
+    if_changed: bool = False,
+    skip_backup: bool = False,
+    detach: bool = False,
+) -> int:
+    """Pull, migrate, build, restart; all undone when one of them fails."""
+    return command.deploy(
+        ref, logs=logs, follow=follow, if_changed=if_changed, skip_backup=skip_backup, detach=detach
+    )
+
+
+@task(
+    target=_TARGET,
+    to="the release to go back to",
+    force="though the server was changed by hand",
+    yes="ask nothing",
+    json=_JSON,
+)
+def rollback(
+    command: Command,
+    target: str = "",
+    to: str = "",
+    force: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> int:
+    """Undo the current release; again: the one before."""
+    return command.rollback(to, force=force, yes=yes)
+
+
+@task(
+    target=_TARGET,
+    lines="how many lines to begin with",
+    since="not older than this: 10m, 2h, or a time such as 2026-11-22T08:15:02Z",
+    follow="go on until Ctrl-C",
+)
+def logs(command: Command, target: str = "", lines: str = "", since: str = "", follow: bool = True) -> int:
+    """Follow the application's logs."""
+    return command.logs(lines, since, follow=follow)
+
+
+@task(target=_TARGET, json=_JSON)
+def status(command: Command, target: str = "", json: bool = False) -> int:
+    """Show what is on the server now."""
+    return command.status()
+
+
+@task(target=_TARGET, limit="how many, 20 when not said")
+def history(command: Command, target: str = "", limit: str = "20") -> int:
+    """Show the releases of this target, whoever made them."""
+    return command.history(limit)
+
+
+@task(target=_TARGET, release="which one, when it is not the running or last one", json=_JSON)
+def attach(command: Command, target: str = "", release: str = "", json: bool = False) -> int:
+    """Follow a running deployment, or show the last one."""
+    return command.attach(release)
+
+
+@task(target=_TARGET, json=_JSON)
+def cancel(command: Command, target: str = "", json: bool = False) -> int:
+    """Stop the running deployment and undo it."""
+    return command.cancel()
+
+
+@task(target=_TARGET, accept="a person has put it right: forget it", json=_JSON)
+def recover(command: Command, target: str = "", accept: bool = False, json: bool = False) -> int:
+    """Undo a deployment that was interrupted."""
+    return command.recover(accept=accept)
+
+
+@fabric_task(auto_shortflags=False)
+def demo(_context: Any) -> None:
+    """Show the whole story on this machine, without server and Docker."""
+    from deploy.demo import main
+
+    code = main()
+    if code:
+        raise Exit(code=code)
+
+
+namespace = Collection(deploy, rollback, logs, status, history, attach, cancel, recover, demo)
