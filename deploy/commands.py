@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,6 @@ from deploy.config import Target, load
 from deploy.deployment import Server, Watch
 from deploy.errors import BackstayError, ConnectionLostError, InterruptedByUserError, UsageError
 from deploy.ledger import Ledger, LedgerError, entry_from_state
-from deploy.logs import tail
 from deploy.runner import Request, Verb
 from deploy.transport import Address
 
@@ -213,7 +213,7 @@ class Command:
             expected=self.expected,
         )
         with screen:
-            watch = Watch(self.server, screen, detach=detach)
+            watch = Watch(self.server, screen, detach=detach, began=self._open_ledger)
             try:
                 state = watch.run(request, release)
             except ConnectionLostError as error:
@@ -234,7 +234,7 @@ class Command:
             return view.result_from_state(state, outcome="detached", exit_code=0)
         if watch.interrupts > 1 and not state.outcome:
             return view.result_from_state(state, outcome="detached", exit_code=130)
-        if recovering and state.outcome == "failed" and state.exit_code == 1:
+        if recovering and state.outcome in ("failed", "refused", "cancelled") and state.exit_code != 3:
             return view.result_from_state(state, outcome="rolled-back", exit_code=0)
         return view.result_from_state(state)
 
@@ -243,6 +243,8 @@ class Command:
         return deployment.ask(self.server, verb)
 
     def _tail(self, seconds: float | None, lines: int = 0, since: str = "") -> None:
+        from deploy.logs import tail
+
         tail(
             self.server,
             self.stdout,
@@ -263,10 +265,21 @@ class Command:
             state, app=target.app, target=target.name, host=target.destination, path=target.path
         )
 
+    def _open_ledger(self) -> None:
+        """Load the ledger while the server works: SQLAlchemy alone takes a third of a second."""
+        self._opening = ThreadPoolExecutor(1).submit(self._ledger_and_habits)
+
+    def _ledger_and_habits(self) -> Ledger:
+        ledger, target = Ledger.open(self.target.ledger), self.target
+        for step in ("check", "pull", "migrate", "build", "restart"):
+            if (seconds := ledger.typical_seconds(target.app, target.name, step)) is not None:
+                self.expected[step] = seconds
+        return ledger
+
     def _record(self, state: events.State) -> None:
         """Into the ledger; one that cannot be written is a warning, never a failed deployment."""
         try:
-            Ledger.open(self.target.ledger).record(self._entry(state))
+            self._opening.result().record(self._entry(state))
         except LedgerError as error:
             self._warn(f"the ledger was not written: {error.message}", error.hint)
 

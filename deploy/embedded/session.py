@@ -16,6 +16,8 @@ import paramiko
 _PIECE = 65536
 #: Seconds after which a pump looks whether the client is still there.
 _LOOK = 0.1
+#: What Paramiko raises when the client is gone.
+_GONE = (OSError, EOFError, paramiko.SSHException)
 
 
 class Session(threading.Thread):
@@ -55,10 +57,10 @@ class Session(threading.Thread):
             feeder.join()
 
     def _refuse(self, error: OSError) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_GONE):
             self._channel.sendall_stderr(f"{error}\n".encode())
             self._channel.send_exit_status(127)
-        self._channel.close()
+            self._channel.close()
 
     def _send_output(self, process: subprocess.Popen[bytes]) -> None:
         """Hand on both outputs until both have ended or the client is gone."""
@@ -74,7 +76,7 @@ class Session(threading.Thread):
                     continue
                 try:
                     sinks[source](data)
-                except OSError:
+                except _GONE:
                     return
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
@@ -91,11 +93,12 @@ class Session(threading.Thread):
             threading.Thread(target=process.wait, name="embedded-reaper", daemon=True).start()
         else:
             self._send_status(process.returncode)
-        self._channel.close()
+        with contextlib.suppress(*_GONE):
+            self._channel.close()
 
     def _send_status(self, status: int) -> None:
         # A command that a signal ended has no exit status in SSH; a shell would say 128 and the number.
-        with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+        with contextlib.suppress(*_GONE):
             self._channel.shutdown_write()
             self._channel.send_exit_status(status if status >= 0 else 128 - status)
 
@@ -104,7 +107,7 @@ class Session(threading.Thread):
         assert process.stdin
         os.set_blocking(process.stdin.fileno(), False)
         # Ends with b"" when the client has sent its end, has gone, or the channel was closed on our side.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_GONE):
             while data := self._channel.recv(_PIECE):
                 self._write(process, memoryview(data))
         with contextlib.suppress(OSError):

@@ -31,5 +31,6 @@ class Venv:
             "stop_command": venv.stop,
             "logs_command": venv.logs,
             "env_file": venv.env_file,
+            "build_fresh": not target.build.cache,
             "migrate_command": last_first(target.migrate.command or ("alembic", "upgrade", "head")),
         }

@@ -59,4 +59,16 @@ check_git() {
     check_move
     check_way
     fact commit.wanted "$wanted"
+    check_news
+}
+
+# check_news: --if-changed, and that commit is what the current release left.
+check_news() {
+    [ -n "$if_changed" ] || return 0
+    now=$(cat "$state/current" 2>/dev/null)
+    [ "$wanted" = "$(head_commit)" ] && [ -n "$now" ] || return 0
+    say info "$ref is deployed already, as $(git_ rev-parse --short "$wanted"): nothing to do"
+    fact commit.before "$wanted"
+    fact commit.after "$wanted"
+    put facts/unchanged yes
 }

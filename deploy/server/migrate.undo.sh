@@ -25,6 +25,8 @@ downgrade() {
         fail "the database is at $(told now heads), it was at ${before:-no revision}"
     fact undone "$(told now undone)"
     same_tables
+    # What the downgrade ran in may be gone when this is done once more.
+    put facts/migrated no
 }
 
 # same_tables: what a downgrade leaves, or a migration that stopped half-way, is said.
@@ -38,5 +40,5 @@ same_tables() {
 tables() { told "$1" table | grep -v '^alembic_version ' || :; }
 
 stop_migration
-if known migrated; then downgrade; fi
+if [ "$(recall migrated)" = yes ]; then downgrade; fi
 restore_migration

@@ -165,7 +165,7 @@ run_deploy() {
     cancellable=yes
     for step in steps/*; do
         [ ! -e cancel ] || undone cancelled 130
-        do_step "$step" && continue
+        do_step "$step" && { [ ! -e facts/unchanged ] || end deployed 0; } && continue
         [ "$(cat why 2>/dev/null)" = cancelled ] && undone cancelled 130
         undone failed 1
     done

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from typing import IO, Any
+from typing import Any
 
 import paramiko
 
@@ -18,12 +17,14 @@ from deploy.transport.settings import Settings
 class Line:
     """A socket, or the like, that knows when it was last heard of (``heard``, monotonic seconds)."""
 
-    def __init__(
-        self, line: Any, process: subprocess.Popen[bytes] | None = None, errors: IO[bytes] | None = None
-    ) -> None:
-        self._line, self._process, self._errors = line, process, errors
+    def __init__(self, line: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+        self._line, self._process = line, process
         self.send = line.send
         self.heard = time.monotonic()
+        self._complaint = b""
+        self._listener = threading.Thread(target=self._listen, name="ssh-proxy", daemon=True)
+        if process:
+            self._listener.start()
 
     def recv(self, size: int) -> bytes:
         """As of a socket."""
@@ -33,11 +34,11 @@ class Line:
 
     def complaint(self) -> str:
         """The last thing a proxy command said on standard error, as the end of a message; may be empty."""
-        if not self._errors or self._errors.closed:
+        if not self._process:
             return ""
-        self._errors.seek(0)
-        said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        return f"\n  ProxyCommand says: {said[-1]}" if said else ""
+        self._listener.join(0.5)
+        said = self._complaint.decode("utf-8", "replace").strip()
+        return f"\n  ProxyCommand says: {said}" if said else ""
 
     def close(self) -> None:
         """Close it, and end the proxy command, if that is what it is."""
@@ -46,8 +47,13 @@ class Line:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
-        if self._errors:
-            self._errors.close()
+
+    def _listen(self) -> None:
+        assert self._process
+        assert self._process.stderr
+        with self._process.stderr as errors:
+            for line in errors:
+                self._complaint = line.strip() or self._complaint
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._line, name)
@@ -82,12 +88,14 @@ def _tune(line: socket.socket, dead_after: float) -> None:
 def through_command(command: str) -> Line:
     """A line through a ProxyCommand. A socket pair, unlike pipes, tells its end and can be waited for."""
     ours, theirs = socket.socketpair()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the line
     with theirs:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {command}"], stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=errors
+            ["/bin/sh", "-c", f"exec {command}"],
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.PIPE,
         )
-    return Line(ours, process, errors)
+    return Line(ours, process)
 
 
 def through_host(transport: paramiko.Transport, settings: Settings, timeout: float) -> Line:

@@ -173,10 +173,10 @@ def interpret(address: Address, options: Options) -> Settings:
     """
     host = _first(options, "hostname") or address.host
     port = address.port or _port(_first(options, "port"))
-    user = address.user or _first(options, "user") or getpass.getuser()
+    user = address.user or _first(options, "user") or _me()
     alias = _first(options, "hostkeyalias")
     tokens = {"%": "%", "h": host, "n": address.host, "p": str(port), "r": user, "d": str(home())}
-    tokens |= {"u": getpass.getuser(), "i": str(os.getuid()), "k": alias or address.host}
+    tokens |= {"u": _me(), "i": str(os.getuid()), "k": alias or address.host}
     agent = _agent(_first(options, "identityagent"), tokens)
     proxy = _first(options, "proxycommand")
     revoked = _first(options, "revokedhostkeys")
@@ -206,10 +206,11 @@ def read_options(address: Address) -> Options:
     """What ssh's configuration says of ``address``."""
     from deploy.transport import ssh_config
 
-    own_home = home() == Path(pwd.getpwuid(os.getuid()).pw_dir)
+    own_home = home() == _home_of_ssh()
     if own_home and address.ssh_config and not Path(address.ssh_config).is_file():
         raise SshConfigError(f"{address.ssh_config} is not there")
-    ssh = shutil.which("ssh")
+    # An account without an entry, as in some containers, is none to ssh.
+    ssh = shutil.which("ssh") if _home_of_ssh() else None
     if ssh and own_home:
         return _ask(ssh, address, ["-F", str(address.ssh_config)] if address.ssh_config else [], "")
     text = ssh_config.flatten(address.ssh_config, home())
@@ -250,6 +251,22 @@ def _ask(ssh: str, address: Address, file: Sequence[str], text: str) -> Options:
 def home() -> Path:
     """The user's home: HOME, else what the password database says."""
     return Path.home()
+
+
+def _home_of_ssh() -> Path | None:
+    """Where OpenSSH sees the user's home."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+
+
+def _me() -> str:
+    """The name of the user here."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _first(options: Options, key: str) -> str:

@@ -33,7 +33,7 @@ class Docker:
     def answers(self) -> bool:
         """Whether an engine answers on the default socket."""
         with contextlib.suppress(LabError):
-            return SOCKET.exists() and bool(docker("version", "-f", "{{.Server.Version}}", timeout=20))
+            return SOCKET.exists() and bool(docker("version", "-f", "{{.Server.Version}}", timeout=10))
         return False
 
     def ours(self) -> list[int]:
@@ -48,7 +48,7 @@ class Docker:
             if not self._systemd("start"):
                 raise LabError(f"something that is no Docker engine listens on {SOCKET}")
             return
-        self._end()
+        self._end(kill=True)
         self._sweep()
         self._data.mkdir(parents=True, exist_ok=True)
         write(ROOT / "docker.json", "{}\n")

@@ -59,8 +59,8 @@ class Lab:
             ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
             drop_policy()
             install(self._wanted(), self._say)
-            engine.install_plugins()
             self.docker.start()
+            engine.install_plugins()
             images.make_images(self._say)
             server.make_users()
             self.ssh.prepare()
@@ -87,7 +87,7 @@ class Lab:
         with locked():
             engine.remove_plugins()
             server.remove_users()
-            for part in ROOT.iterdir():
+            for part in ROOT.glob("*"):
                 remove(part)
 
     @contextlib.contextmanager
@@ -114,7 +114,7 @@ class Lab:
         return "\n".join(f"{name:18}{value or 'no'}" for name, value in parts.items())
 
     def _wanted(self) -> tuple[str, ...]:
-        foreign = Path(engine.DOCKER).exists() and self.docker.answers() and not self.docker.ours()
+        foreign = not self.docker.ours() and self.docker.answers()
         return tuple(name for name in _PACKAGES if not (foreign and name == "docker.io"))
 
 

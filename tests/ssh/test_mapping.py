@@ -31,9 +31,8 @@ def foreign() -> list[type[Exception]]:
     }
     theirs = {kind for kind in kinds if kind.__module__.split(".")[0] in ("paramiko", "fabric", "socket")}
     network = {socket.gaierror, socket.herror, TimeoutError, OSError, ConnectionError, EOFError}
-    return iter(
-        sorted(theirs | network | set(ConnectionError.__subclasses__()), key=lambda kind: kind.__name__)
-    )
+    network |= set(ConnectionError.__subclasses__())
+    return sorted(theirs | network, key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("kind", foreign(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")

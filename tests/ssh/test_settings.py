@@ -306,6 +306,17 @@ def test_nothing_was_told() -> None:
     assert Address("h", "u", 23).with_options(fabric.Config()) == Address("h", "u", 23)
 
 
+def test_account_without_an_entry(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", missing)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert say("User deploy\n").user == "deploy"
+    assert say("").user == str(os.getuid())
+
+
 def test_import_is_light() -> None:
     code = "import sys, deploy.transport; sys.exit('paramiko' in sys.modules or 'fabric' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

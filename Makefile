@@ -1,0 +1,48 @@
+# What people and CI run. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SHELLS := $(shell git ls-files 'deploy/server/*.sh' '.ci/run')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lab check format bench clean
+
+help: ## list what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "backstay needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+setup: $(READY) ## make the virtual environment
+
+demo: $(READY) ## the whole story on this machine: no Docker, no root
+	$(BIN)/fab demo
+
+test: unit lab ## all tests
+
+unit: $(READY) ## the tests that need no server
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/lab
+
+lab: $(READY) ## the tests on a real server, which they install here (Debian 12, root)
+	$(BIN)/python -m pytest tests/lab
+
+check: $(READY) ## lint, types, shell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck -s sh $(SHELLS)
+
+format: $(READY) ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## how long it takes, against plain ssh
+	$(BIN)/python -m tests.bench
+
+clean: ## remove what was made here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

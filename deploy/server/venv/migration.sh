@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+# The environment that the migrations run in, and their runs.
+
+# ready_migration: the environment in use serves where it was made of the same requirements.
+ready_migration() {
+    used=$venvs/$(image "$(linked)")
+    venv=$venvs/$id-migrate
+    if whole "$used" && ! names_files && [ "$(cat "$used/backstay.digest")" = "$(digest)" ]; then venv=$used; fi
+    put facts/migrate.venv "$venv"
+    [ "$venv" = "$used" ] || make_venv "$venv" || fail "the environment for the migrations could not be made"
+}
+
+use_migration() {
+    venv=$(recall migrate.venv)
+    whole "$venv" || fail "the environment $venv, which the migrations need, is gone"
+}
+
+run_migration() {
+    set --
+    while IFS= read -r word; do
+        [ -z "$word" ] || set -- "$word" "$@"
+    done <<WORDS
+$migrate_command
+WORDS
+    # shellcheck disable=SC2016
+    in_venv sh -c 'cd "$0" && exec "$@"' "${venv_workdir:-${migrate_workdir:-.}}" "$@"
+}
+
+# A run keeps the lock until it has ended: there is none left to stop.
+stop_migration() { :; }
+
+restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
+
+# dump FILE DIALECT
+dump() {
+    [ "$2" = sqlite ] || no_dump "without Docker, backstay cannot back up $2 by itself"
+    : >"$1"
+    probe sqlite-backup "$1" || fail "the backup failed: $(reason)"
+}
+no_dump() { fail "no backup could be made: $1" "Set mode in [backup] to a command that prints a backup, or to \"off\"."; }

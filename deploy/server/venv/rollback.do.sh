@@ -1,0 +1,25 @@
+# shellcheck shell=sh
+# check of a rollback: is the server as the release left it? Somebody's changes by hand would be undone wrongly.
+. ./values.sh
+. ./lib.sh
+. ./git.sh
+. ./engine.sh
+. ./migrate.sh
+
+there=$state/releases/$(head -n 1 of)/facts
+
+# same WHAT NOW: noted, and compared with what the release noted.
+same() {
+    fact "$1.before" "$2"
+    left=$(cat "$there/$1.after" 2>/dev/null)
+    [ "$left" = "$2" ] || [ -n "$force" ] ||
+        fail "the server is not as release $(head -n 1 of) left it: its $1 is ${2:-none}, not ${left:-none}" \
+            "Put it back, or roll back all the same: fab rollback --force"
+}
+
+same commit "$(head_commit)"
+same image "$(image "$(linked)")"
+if [ -n "$migrate" ] && [ -e "$there/heads.after" ]; then
+    look now
+    same heads "$(told now heads)"
+fi

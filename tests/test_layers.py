@@ -1,0 +1,72 @@
+"""The house keeps its order: a module imports only from layers below its own."""
+
+import ast
+from pathlib import Path
+
+import deploy
+
+LAYERS = [
+    {"errors", "embedded"},
+    {"shell", "events", "resources"},
+    {"plan", "config"},
+    {"recipe"},
+    {"engines", "runner", "transport", "ledger"},
+    {"deployment", "view"},
+    {"logs", "demo"},
+    {"commands"},
+    {"tasks"},
+]
+#: Who may import which library; a library that is not named here is the standard library's.
+LIBRARIES = {
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
+    "paramiko": {"transport", "embedded"},
+    "fabric": {"transport", "tasks"},
+    "invoke": {"transport", "tasks"},
+    "sqlalchemy": {"ledger"},
+    "alembic": {"ledger"},
+    "rich": {"view"},
+}
+PACKAGE = Path(deploy.__file__).parent
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[Path, str]:
+    """Every module of ours, and the part of the house that it belongs to. What runs on servers is no part of it."""
+    files = [f for f in PACKAGE.rglob("*.py") if "server" != f.relative_to(PACKAGE).parts[0]]
+    return {file: file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in files}
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_module_has_a_layer() -> None:
+    assert set(modules().values()) - {"__init__"} == set(LEVEL)
+
+
+def test_imports_go_downwards() -> None:
+    wrong = []
+    for file, part in modules().items():
+        for name in imported(file):
+            words = name.split(".")
+            if words[0] == "deploy" and len(words) > 1 and words[1] in LEVEL and part != words[1]:
+                if LEVEL[words[1]] >= LEVEL[part]:
+                    wrong.append(f"{file.relative_to(PACKAGE)} imports {name}")
+    assert wrong == []
+
+
+def test_each_library_has_its_place() -> None:
+    wrong = []
+    for file, part in modules().items():
+        for name in imported(file):
+            library = name.split(".")[0]
+            if library in LIBRARIES and part not in LIBRARIES[library]:
+                wrong.append(f"{file.relative_to(PACKAGE)} imports {library}")
+    assert wrong == []
