@@ -87,11 +87,13 @@ class Decoder:
     """Turns the journal's bytes, in pieces of any size, into items.
 
     ``offset`` is the number of journal bytes that were handed on completely: reading on after a lost line
-    starts there, so no item is lost and none comes twice.
+    starts there, so no item is lost and none comes twice. With ``greeting`` the bytes come over a connection:
+    what is before the first event that is said beside the journal is the login shell's, and is dropped.
     """
 
-    def __init__(self, offset: int = 0) -> None:
+    def __init__(self, offset: int = 0, *, greeting: bool = False) -> None:
         self.offset = offset
+        self._greeting = greeting
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Item]:
@@ -100,22 +102,25 @@ class Decoder:
         items: list[Item] = []
         while (cut := self._cut()) is not None:
             record, self._buffer = self._buffer[:cut], self._buffer[cut:]
-            found = list(_items(record))
-            self._count(cut, found)
-            items.extend(found)
+            items.extend(self._counted(cut, list(_items(record))))
         return items
 
-    def _count(self, size: int, items: list[Item]) -> None:
+    def _counted(self, size: int, items: list[Item]) -> list[Item]:
         event = items[0] if items and isinstance(items[0], Event) else None
+        outside = event is not None and event.name in OUTSIDE
+        if self._greeting and not outside:
+            return []
+        self._greeting = False
         if event and event.name == "hello":
             self.offset = event.number("offset")
-        elif not event or event.name not in OUTSIDE:
+        elif not outside:
             self.offset += size
+        return items
 
     def finish(self) -> list[Item]:
         """What is left at the end of the journal: an unfinished output line; a torn event is dropped."""
         rest, self._buffer = self._buffer, b""
-        return [] if rest.startswith(SEPARATOR) else list(_items(rest))
+        return [] if self._greeting or rest.startswith(SEPARATOR) else list(_items(rest))
 
     def _cut(self) -> int | None:
         """Where the first complete record ends: at a line end, a separator, or where it gets too long."""
@@ -254,16 +259,21 @@ def _on_step(state: State, event: Event) -> State:
             step = replace(step, state="running", began=event.at)
             return replace(_put(state, step), current=name, undoing=False)
         case "done":
-            step = replace(step, state="done", seconds=event.at - step.began)
+            step = replace(step, state="done", seconds=_since(step, event))
         case "failed":
             step = replace(
                 step,
                 state="failed",
-                seconds=event.at - step.began,
+                seconds=_since(step, event),
                 why=event.text("why") or "failed",
                 exit_status=event.number("rc"),
             )
     return replace(_put(state, step), current="")
+
+
+def _since(step: StepView, event: Event) -> float:
+    # The server's clock may be set back while a step runs.
+    return max(0.0, event.at - step.began) if step.began else 0.0
 
 
 def _on_undo(state: State, event: Event) -> State:

@@ -32,7 +32,7 @@ Verb = Literal[
     "records",
 ]
 
-_COMMON = ("enter.sh", "lib.sh", "mask.awk", "recover.sh", "runner.sh")
+_COMMON = ("enter.sh", "execute.sh", "lib.sh", "mask.awk", "runner.sh")
 
 # The remote login shell may be any shell: no line end, no exclamation mark, no quote and no backslash inside.
 _ENTER = (

@@ -127,13 +127,15 @@ class EmbeddedServer:
 
 
 class _Line:
-    """A socket that can go silent both ways while it stays open."""
+    """A socket that can go silent both ways while it stays open. Calls ``before_read`` before each read."""
 
     def __init__(self, line: socket.socket, stalled: threading.Event) -> None:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._line, self._stalled = line, stalled
+        self.before_read: Callable[[], None] = lambda: None
 
     def recv(self, size: int) -> bytes:
+        self.before_read()
         self._pause()
         data = self._line.recv(size)
         self._hold()
@@ -169,6 +171,8 @@ class _Connection(paramiko.ServerInterface):  # type: ignore[misc]
         self._client_key, self._start = client_key, start
         self._env: dict[int, dict[str, str]] = {}
         self._sessions: list[Session] = []
+        self._accepted: list[Session] = []
+        line.before_read = self._start_accepted
         self._transport = paramiko.Transport(line)
         self._transport.add_server_key(host_key)
         self._transport.start_server(event=threading.Event(), server=self)
@@ -201,10 +205,16 @@ class _Connection(paramiko.ServerInterface):  # type: ignore[misc]
         return True
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        session = self._start(channel, command, self._env.pop(channel.get_id(), {}))
-        self._sessions.append(session)
-        session.start()
+        self._accepted.append(self._start(channel, command, self._env.pop(channel.get_id(), {})))
         return True
+
+    def _start_accepted(self) -> None:
+        # Paramiko reads on only after it has answered the request. Started sooner, a command that is over at
+        # once could close its channel before the answer.
+        while self._accepted:
+            session = self._accepted.pop(0)
+            self._sessions = [*(old for old in self._sessions if old.is_alive()), session]
+            session.start()
 
 
 def _new_key() -> tuple[paramiko.PKey, str]:

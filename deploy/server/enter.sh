@@ -6,11 +6,12 @@ cd "$(dirname "$0")" || exit 1
 kit=$PWD
 . ./values.sh
 . ./lib.sh
-emit() { printf '%s\n' "$1"; }
+exec 3>&1
+emit() { printf '\036%s\n' "$1" >&3; }
 
-# refuse TEXT [HINT [EXIT]]: nothing was started.
+# refuse TEXT [HINT [EXIT]]: nothing was started. (No secret is among what is said here.)
 refuse() {
-    event "\"event\":\"refuse\",\"text\":\"$(json "$1")\",\"hint\":\"$(json "${2:-}")\",\"exit\":${3:-2}"
+    event "\"event\":\"refuse\",\"text\":\"$(escaped "$1")\",\"hint\":\"$(escaped "${2:-}")\",\"exit\":${3:-2}"
     leave
 }
 
@@ -19,12 +20,11 @@ leave() {
     exit
 }
 
-answer() { event "\"event\":\"answer\",\"name\":\"$1\",\"value\":\"$(json "${2:-}")\""; }
+answer() { event "\"event\":\"answer\",\"name\":\"$1\",\"value\":\"$(escaped "${2:-}")\""; }
 
 tools() {
-    for tool in git flock setsid mkfifo awk sed tail; do
-        has "$tool" || refuse "$tool is not installed on the server" \
-            "Install it with the server's package manager (flock and setsid are in util-linux)."
+    for tool in git flock setsid mkfifo awk sed sort sync tail tr; do
+        has "$tool" || refuse "$tool is not installed on the server" "Install it: flock and setsid are in util-linux."
     done
 }
 
@@ -46,77 +46,112 @@ checkout() {
 # file that is gone excludes nobody.
 open_lock() {
     checkout
-    lock_file=$git_folder/backstay.lock
-    # shellcheck disable=SC2015
-    (: >>"$lock_file") 2>/dev/null && chmod 666 "$lock_file" 2>/dev/null
-    [ -r "$lock_file" ] || refuse "cannot open the lock $lock_file" "Check the rights of that folder."
-    exec 9<"$lock_file"
+    lock=$git_folder/backstay.lock
+    [ -e "$lock" ] || (mark "$lock" && chmod 666 "$lock")
+    [ -r "$lock" ] || refuse "cannot open the lock $lock" "Check the rights of that folder."
+    exec 9<"$lock"
 }
 
-holder() { sed -n "$1p" "$lock_file"; }
+holder() { sed -n "$1p" "$lock" | tr -d '\000-\037'; }
 
 busy() {
-    event "\"event\":\"busy\",\"release\":\"$(json "$(holder 1)")\",\"by\":\"$(json "$(holder 2)")\",\
-\"since\":\"$(json "$(holder 3)")\",\"step\":\"$(json "$(holder 5)")\""
+    event "\"event\":\"busy\",\"release\":\"$(escaped "$(holder 1)")\",\"by\":\"$(escaped "$(holder 2)")\",\
+\"since\":\"$(escaped "$(holder 3)")\",\"step\":\"$(escaped "$(holder 5)")\""
     leave
 }
 
+# abandoned: the runner is gone, and its guard is ending the step that it left.
+abandoned() {
+    left=$(holder 4)/releases/$(holder 1)/alive
+    [ -r "$left" ] && flock -n -s "$left" true
+}
+
+# take_lock: a question or a runner at its very end may have it for a moment, what is abandoned for some seconds.
 take_lock() {
     tools
     open_lock
-    flock -n 9 || busy
+    waited=0
+    until flock -n 9; do
+        [ "$?" = 1 ] || refuse "cannot lock $lock" "Is the checkout on a network file system without locks?"
+        [ "$waited" = 0 ] || { [ "$waited" -lt 20 ] && abandoned; } || busy
+        waited=$((waited + 1))
+        sleep 1
+    done
     [ ! -s "$state/checkout" ] || [ "$(cat "$state/checkout")" = "$path" ] ||
         refuse "the records in $state are of another checkout, $(cat "$state/checkout")" \
             "Give this target a folder of its own: the key state."
-    [ ! -s "$lock_file" ] || [ "$(holder 4)" = "$state" ] ||
+    [ ! -s "$lock" ] || [ "$(holder 4)" = "$state" ] ||
         refuse "release $(holder 1) of $(holder 2) was interrupted and is not undone yet" \
             "Its records are in $(holder 4): fab recover, as that user, undoes it." 3
 }
 
 unfinished() { cat "$state/unfinished" 2>/dev/null; }
 
+# interrupted: the unfinished release; nothing when there is none.
+interrupted() {
+    old=$(unfinished)
+    [ -z "$old" ] || [ -d "$state/releases/$old/steps" ] ||
+        refuse "release $old is not finished, and its records are gone" \
+            "Put the server right by hand; then, on the server: rm $state/unfinished" 3
+}
+
 # install: the kit becomes the release's folder, in one go.
 install() {
-    [ ! -e "$state/releases/$id" ] || refuse "a release $id exists already" "Try again in a second."
+    release=$state/releases/$id
+    [ ! -e "$release" ] || refuse "a release $id exists already" "Try again in a second."
+    rm -rf "$state"/releases/.new-*
     new=$state/releases/.new-$id
-    if ! { mkdir -p "$state/releases" && chmod 700 "$state" && cp -R "$kit" "$new" && mkdir "$new/facts"; } 2>/dev/null; then
+    if ! { fill "$new" && mv "$new" "$release"; } 2>/dev/null; then
         rm -rf "$new"
         refuse "cannot write to $state on the server" "Is the disk full? May this user write there?"
     fi
-    put "$new/lock_file" "$lock_file"
-    put "$state/checkout" "$path"
-    [ ! -s "$state/current" ] || cp "$state/current" "$new/previous"
-    [ ! -e ./of ] || cp ./of "$new/of"
-    : >"$new/journal"
-    : >"$new/alive"
-    mv "$new" "$state/releases/$id" || refuse "cannot write to $state on the server"
     rm -rf "$kit"
-    release=$state/releases/$id
     cd "$release" || exit 1
 }
 
-# launch MODE: the runner goes on by itself, with the locks; the connection may go.
+fill() {
+    mkdir -p "$state/releases" && chmod 700 "$state" && cp -R "$kit" "$1" && mkdir "$1/facts" || return
+    put "$1/lock_file" "$lock" && put "$state/checkout" "$path" || return
+    [ ! -s "$state/current" ] || cp "$state/current" "$1/previous" || return
+    mark "$1/journal" && mark "$1/alive"
+}
+
+# launch MODE: the runner goes on by itself, with the locks; the connection may go. A follower that looks whether the
+# runner is gone has the lock for a moment.
 launch() {
+    printf '%s\n' "${release##*/}" "$by" "$(date +%s)" "$state" start 2>/dev/null 1<>"$lock"
     exec 8>>"$release/alive"
-    flock -n 8
-    setsid sh "$release/runner.sh" "$release" "$1" </dev/null >>"$release/runner.log" 2>&1 &
+    flock 8
+    setsid sh "$release/runner.sh" "$release" "$1" 3>&- </dev/null >>"$release/runner.log" 2>&1 &
     exec 8>&- 9>&-
 }
 
-# follow OFFSET: the journal from that byte on, until the other side has seen enough.
+# follow OFFSET: the journal from that byte on, until the other side has seen enough or is gone.
 follow() {
     event "\"event\":\"hello\",\"release\":\"${release##*/}\",\"offset\":$1"
+    exec 4<&0
     tail -c "+$(($1 + 1))" -f "$release/journal" &
     tail=$!
-    (
-        flock -s 8
-        [ -e "$release/outcome" ] && exit
+    flock -s "$release/alive" true &
+    runner=$!
+    (cat <&4 >/dev/null && kill "$tail" "$runner" 2>/dev/null) >/dev/null 3>&- &
+    ! wait "$runner" 2>/dev/null || gone
+    wait "$tail" 2>/dev/null
+    leave
+}
+
+# gone: the runner is. It was killed before it wrote the outcome, or between that and its last words.
+gone() {
+    if [ ! -e "$release/outcome" ]; then
         sleep 1
         event '"event":"lost"'
-    ) 8<"$release/alive" &
-    cat >/dev/null
-    kill "$tail"
-    leave
+        return
+    fi
+    case $(tail -c 200 "$release/journal" | tr -d '\000') in *'"event":"end"'*) return ;; esac
+    read -r outcome code <"$release/outcome"
+    last_words="\"event\":\"end\",\"outcome\":\"$outcome\",\"exit\":$code"
+    # shellcheck disable=SC2329
+    (emit() { printf '\036%s\n' "$1" >>"$release/journal"; } && event "$last_words") || event "$last_words"
 }
 
 size() { wc -c <"$1" | tr -d ' '; }
@@ -131,14 +166,9 @@ known_release() {
 
 verb_deploy() {
     take_lock
-    old=$(unfinished)
+    interrupted
+    [ -z "$old" ] || printf '%s\n' "$state/releases/$old" >recover_from
     install
-    if [ -n "$old" ]; then
-        mkdir steps/00-recover
-        cp recover.sh steps/00-recover/do
-        printf '%s\n' $((undo_timeout * 4)) >steps/00-recover/timeout
-        printf '%s\n' "$state/releases/$old" >recover_from
-    fi
     launch run
     follow 0
 }
@@ -146,18 +176,20 @@ verb_deploy() {
 # verb_rollback BACK_TO: undo the current release, or all down to BACK_TO.
 verb_rollback() {
     take_lock
-    old=$(unfinished)
+    interrupted
     [ -z "$old" ] || refuse "release $old is not finished" "fab recover undoes it." 3
     undo=$(cat "$state/current" 2>/dev/null)
+    [ -n "$undo" ] || refuse "there is nothing to go back to: no release is deployed here"
     [ "$undo" != "$1" ] || refuse "release $1 is the one that is deployed" "There is nothing to roll back."
-    while [ -n "$undo" ]; do
-        [ -d "$state/releases/$undo/steps" ] || refuse "there is nothing to go back to: release $undo is not kept" \
-            "Deploy the commit that you want instead."
+    rm -f of
+    while [ -n "$undo" ] && [ "$undo" != "$1" ]; do
+        if [ ! -d "$state/releases/$undo/steps" ] || grep -qxF -e "$undo" of 2>/dev/null; then
+            refuse "there is nothing to go back to: release $undo is not kept" "Deploy the commit that you want instead."
+        fi
         printf '%s\n' "$undo" >>of
         undo=$(cat "$state/releases/$undo/previous" 2>/dev/null)
-        [ -n "$1" ] && [ "$undo" != "$1" ] || break
+        [ -n "$1" ] || break
     done
-    [ -s of ] || refuse "there is nothing to go back to: no release is deployed here"
     [ -z "$1" ] || [ "$undo" = "$1" ] || refuse "release $1 is not among those before the current one" \
         "fab history lists them."
     install
@@ -167,14 +199,16 @@ verb_rollback() {
 
 verb_recover() {
     take_lock
-    old=$(unfinished)
+    interrupted
     if [ -z "$old" ]; then
+        true 2>/dev/null >"$lock"
         answer nothing
         leave
     fi
     known_release "$old"
+    offset=$(size "$release/journal")
     launch undo
-    follow "$(size "$release/journal")"
+    follow "$offset"
 }
 
 # A person has put right what could not be undone.
@@ -182,9 +216,9 @@ verb_accept() {
     take_lock
     old=$(unfinished)
     [ -n "$old" ] || refuse "there is nothing to accept: no release is unfinished"
-    put "$state/releases/$old/outcome" "failed 3"
+    [ ! -d "$state/releases/$old" ] || put "$state/releases/$old/outcome" "failed 3"
     rm -f "$state/unfinished"
-    : >"$lock_file"
+    true 2>/dev/null >"$lock"
     answer accepted "$old"
     leave
 }
@@ -206,7 +240,7 @@ verb_cancel() {
     fi
     exec 9<&-
     release=$(holder 4)/releases/$(holder 1)
-    (: >"$release/cancel") 2>/dev/null ||
+    mark "$release/cancel" ||
         refuse "the running release $(holder 1) belongs to $(holder 2)" "Cancel it as that user."
     follow 0
 }
@@ -221,7 +255,9 @@ verb_status() {
         answer in_progress "$(holder 1)"
         answer step "$(holder 5)"
         answer by "$(holder 2)"
-    elif [ -s "$lock_file" ]; then
+    elif [ -n "$(unfinished)" ]; then
+        answer interrupted "$(unfinished)"
+    elif [ -s "$lock" ] && [ "$(holder 4)" != "$state" ]; then
         answer interrupted "$(holder 1)"
     fi
     exec 9<&-
@@ -244,7 +280,7 @@ verb_records() {
     for release in "$state"/releases/*; do
         [ -e "$release/journal" ] || continue
         answer record "${release##*/}"
-        grep -a "^$(printf '\036')" "$release/journal" | grep -a -v '"event":"alive"'
+        grep -a -o "$(printf '\036').*" "$release/journal" | grep -a -v '"event":"alive"'
     done
     leave
 }
@@ -252,6 +288,7 @@ verb_records() {
 # verb_logs LINES SINCE FOLLOW: masked, each line with its time first.
 verb_logs() {
     checkout
+    # shellcheck disable=SC2034
     log_lines=$1 log_since=$2 log_follow=$3
     (. ./logs.sh) | mask &
     watched=$!

@@ -10,7 +10,7 @@ await() {
         now=$(for service; do state_of "$service"; done)
         judge
         case $judgement in
-            good) [ "$stable" -lt "$settle" ] || url_answers && return ;;
+            good) if [ "$stable" -ge "$settle" ] && url_answers; then return; fi ;;
             hopeless) return 1 ;;
         esac
         before=$now
@@ -25,7 +25,7 @@ judge() {
     judgement=wait
     case $now in
         *unhealthy*) why="is unhealthy" judgement=hopeless ;;
-        *exited* | *dead*) why="has stopped" judgement=hopeless ;;
+        *exited* | *dead* | *paused*) why="has stopped" judgement=hopeless ;;
         *restarting*) why="keeps crashing" stable=0 && crashed_often && judgement=hopeless ;;
         *starting* | *created* | *absent* | '') why="was not up within $health_timeout s" stable=0 ;;
         "$before") stable=$((stable + 1)) judgement=good ;;

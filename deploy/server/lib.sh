@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Shared by all that runs on the server. Read after values.sh, in a release's folder (or the kit's).
-# $journal is the file that events go to; the entry script sets it to standard output.
+# $journal is the file that events go to; the entry script sends them to standard output instead.
 
 # Records are for their owner alone; the application's own files are made as after a login.
 umask 077
@@ -18,32 +18,46 @@ esac
 # mask [NAME=VALUE...]: standard input with secrets masked; for pipes only, since it never returns. mawk waits for a
 # full block unless it is told otherwise; other awks hand on each line as it comes.
 mask() {
-    MASK_FILES=$(ls -d "$path"/.env "$path"/.env.* "$path"/*.env 2>/dev/null) MASK_KEEP=$app
+    MASK_FILES='' MASK_KEEP=$app
+    for file in "$path"/.env "$path"/.env.* "$path"/*.env; do
+        [ ! -f "$file" ] || MASK_FILES="$MASK_FILES$file
+"
+    done
     export MASK_FILES MASK_KEEP
-    case $(awk -W version 2>&1 </dev/null) in
+    case ${awk_is:=$(awk -W version 2>&1 </dev/null)} in
         mawk*) exec awk -W interactive -f ./mask.awk "$@" ;;
         *) exec awk -f ./mask.awk "$@" ;;
     esac
 }
 
-# json TEXT: TEXT as the inside of a JSON string, on one line, masked.
-json() {
+# escaped TEXT: TEXT as the inside of a JSON string, on one line and not too long for one write.
+escaped() {
     case $1 in
         *[!A-Za-z0-9\ ._:/@+,=-]*)
-            printf '%s\n' "$1" | tr '\n\r\t' '   ' | tr -d '\000-\037\177' | mask | sed 's/[\\"]/\\&/g'
+            printf '%s' "$1" | tr '\n\r\t' '   ' | tr -d '\000-\037\177' | head -c 4000 | sed 's/[\\"]/\\&/g'
             ;;
-        *) printf '%s' "$1" ;;
+        *) printf '%.4000s' "$1" ;;
     esac
 }
 
-# event FIELDS: one record. When the disk is full, the reserve that the runner laid by makes room for it.
-event() {
-    record=$(printf '\036{"v":1,"at":%s,%s}' "$(date +%s)" "$1")
-    emit "$record" && return
-    rm -f ./reserve
-    emit "$record"
+# json TEXT: the same, masked. What is shorter than six characters is no secret.
+json() {
+    case $1 in
+        ??????*) escaped "$(printf '%s\n' "$1" | mask)" ;;
+        *) escaped "$1" ;;
+    esac
 }
-emit() { printf '%s\n' "$1" >>"$journal"; }
+
+# event FIELDS: one record, in one write.
+event() {
+    clock=$(date +%s 2>/dev/null)
+    case $clock in '' | *[!0-9]*) clock=0 ;; esac
+    emit "{\"v\":1,\"at\":$clock,$1}" || { make_room && emit "{\"v\":1,\"at\":$clock,$1}"; }
+}
+emit() { printf '\036%s\n' "$1" 2>/dev/null >>"$journal"; }
+
+# make_room: when the disk is full, what the runner laid by for that.
+make_room() { [ -e "${journal%/*}/reserve" ] && rm -f "${journal%/*}/reserve"; }
 
 # say LEVEL TEXT [HINT]: a short message for the user; LEVEL is info, warn or error.
 say() { event "\"event\":\"note\",\"level\":\"$1\",\"text\":\"$(json "$2")\",\"hint\":\"$(json "${3:-}")\""; }
@@ -54,12 +68,15 @@ fail() {
     exit 1
 }
 
+# mark FILE: FILE is there. (`:` would end the shell when the disk is full.)
+mark() { true 2>/dev/null >"$1" || { make_room && true 2>/dev/null >"$1"; }; }
+
 # durable FILE: FILE is on the disk, not only in memory. (busybox and macOS know `sync` without a name.)
 durable() { sync "$1" 2>/dev/null || sync; }
 
 # put FILE TEXT: replace FILE in one go.
 put() {
-    printf '%s\n' "$2" >"$1.new" || { rm -f ./reserve && printf '%s\n' "$2" >"$1.new"; } || return
+    printf '%s\n' "$2" 2>/dev/null >"$1.new" || { make_room && printf '%s\n' "$2" >"$1.new"; } || return
     durable "$1.new" && mv -f "$1.new" "$1"
 }
 

@@ -210,6 +210,7 @@ def read_options(address: Address) -> Options:
     if own_home and address.ssh_config and not Path(address.ssh_config).is_file():
         raise SshConfigError(f"{address.ssh_config} is not there")
     # An account without an entry, as in some containers, is none to ssh.
+    _me()
     ssh = shutil.which("ssh") if _home_of_ssh() else None
     if ssh and own_home:
         return _ask(ssh, address, ["-F", str(address.ssh_config)] if address.ssh_config else [], "")
@@ -266,7 +267,9 @@ def _me() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return str(os.getuid())
+        raise SshConfigError(
+            f"the account here (uid {os.getuid()}) has no name", "Set USER in the environment."
+        ) from None
 
 
 def _first(options: Options, key: str) -> str:

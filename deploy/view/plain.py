@@ -62,14 +62,12 @@ def message_lines(lead: str, text: str, hint: str) -> list[str]:
 
 
 def event_lines(event: Event, state: State, target: str, undo_began: float = 0.0) -> list[str]:
-    """The lines for one event; none for those that only keep the line or end the journal."""
+    """The lines for one event; none for those that keep the line, end the journal, or come in the summary."""
     match event.name:
         case "release":
             return _release(event, state, target)
         case "step" | "undo":
             return _step(event, state, undo_began)
-        case "fact":
-            return [f"{clean(event.text('name'))}: {clean(event.text('value'))}"]
         case "note":
             return _note(event)
         case "lost":

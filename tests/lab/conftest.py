@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need the lab, and skip them where it cannot be; with CI=true that is an error."""
-    mine = [item for item in items if HERE in item.path.parents and "lab" in getattr(item, "fixturenames", ())]
+    mine = [
+        item for item in items if HERE in item.path.parents and "lab" in getattr(item, "fixturenames", ())
+    ]
     reason = available() if mine else None
     for item in mine:
         item.add_marker(pytest.mark.lab)

@@ -156,7 +156,9 @@ class Site:
         """The user may fetch from the origin, which belongs to root here."""
         for repository in (self.app.origin, self.root / "app/submodule"):
             self.lab.as_user(user, "git", "config", "--global", "--add", "safe.directory", repository)
-            self.lab.as_user(user, "git", "config", "--global", "--add", "safe.directory", repository / ".git")
+            self.lab.as_user(
+                user, "git", "config", "--global", "--add", "safe.directory", repository / ".git"
+            )
 
     def configure(self, settings: str = "", host: str = "") -> None:
         """Write deploy.toml; the sections of `settings` come after the usual lines."""
@@ -270,9 +272,7 @@ class Site:
         deadline = time.monotonic() + 20
         while True:
             try:
-                return self.lab.state.psql(
-                    self.project, self.database, statement, "snapcheck", "snapcheck"
-                )
+                return self.lab.state.psql(self.project, self.database, statement, "snapcheck", "snapcheck")
             except Exception:
                 if time.monotonic() > deadline:
                     raise

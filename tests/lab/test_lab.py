@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from . import CSH, DEPLOY, FISH, SECOND, SUDO, USERS, Lab, LabError, available
+from . import CSH, DEPLOY, FISH, SECOND, SUDO, USERS, Lab, LabError
 from .server import Tools
-
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(available() is not None, reason=str(available()))]
 
 COMPOSE = """
 services:
@@ -28,12 +26,6 @@ COPY requirements.txt .
 RUN pip install -r requirements.txt
 RUN python -c "import alembic, fastapi, psycopg, sqlalchemy, uvicorn"
 """
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab().session() as lab:
-        yield lab
 
 
 @pytest.fixture

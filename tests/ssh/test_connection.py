@@ -59,11 +59,11 @@ def test_input_can_be_closed_unused(transport: Transport) -> None:
 
 
 def test_output_comes_as_it_is_made(transport: Transport) -> None:
-    channel = transport.execute("echo one; sleep 1; echo two")
+    channel = transport.execute("echo one; sleep 3; echo two")
     pieces = channel.read()
     began = time.monotonic()
     assert next(pieces) == b"one\n"
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 2
     assert next(pieces) == b"two\n"
 
 
@@ -84,7 +84,7 @@ def test_16_megabytes_take_seconds(transport: Transport) -> None:
     began = time.monotonic()
     size = sum(len(piece) for piece in transport.execute("head -c 16777216 /dev/zero").read())
     assert size == 16777216
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
 
 
 def test_much_on_standard_error_does_not_block(transport: Transport) -> None:
@@ -105,10 +105,10 @@ def test_input_that_nobody_reads(transport: Transport) -> None:
 
 
 def test_several_commands_at_once(transport: Transport) -> None:
-    channels = [transport.execute(f"sleep 0.3; echo {number}") for number in range(5)]
+    channels = [transport.execute(f"sleep 1; echo {number}") for number in range(5)]
     began = time.monotonic()
     assert [output(channel) for channel in channels] == [f"{number}\n".encode() for number in range(5)]
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 4
 
 
 def test_command_that_a_signal_ended(sshd: Server) -> None:
@@ -148,7 +148,7 @@ def wait_until(done: Callable[[], object], seconds: float = 5) -> None:
 
 def test_cut_in_the_middle(ours: Server, embedded: EmbeddedServer) -> None:
     with connect(ours.address) as transport:
-        channel = transport.execute("echo one; sleep 60")
+        channel = transport.execute("echo one; read x")
         pieces = channel.read()
         assert next(pieces) == b"one\n"
         embedded.drop_connections()
@@ -165,7 +165,7 @@ def test_cut_in_the_middle(ours: Server, embedded: EmbeddedServer) -> None:
 
 def test_cut_by_the_end_of_sshd(sshd: Server) -> None:
     with connect(sshd.address) as transport:
-        channel = transport.execute("echo $PPID; sleep 60")
+        channel = transport.execute("echo $PPID; read x")
         pieces = channel.read()
         os.kill(int(next(pieces)), signal.SIGKILL)
         with pytest.raises(ConnectionLostError):
@@ -174,7 +174,7 @@ def test_cut_by_the_end_of_sshd(sshd: Server) -> None:
 
 def test_cut_between_output_and_status(ours: Server, embedded: EmbeddedServer) -> None:
     with connect(ours.address) as transport:
-        channel = transport.execute("exec >&- 2>&-; sleep 60")
+        channel = transport.execute("exec >&- 2>&-; read x")
         threading.Timer(0.5, embedded.drop_connections).start()
         with pytest.raises(ConnectionLostError):
             _ = channel.exit_status
@@ -182,7 +182,7 @@ def test_cut_between_output_and_status(ours: Server, embedded: EmbeddedServer) -
 
 def test_server_that_falls_silent(ours: Server, embedded: EmbeddedServer) -> None:
     with connect(ours.address, QUICK) as transport:
-        pieces = transport.execute("echo one; sleep 60").read()
+        pieces = transport.execute("echo one; read x").read()
         assert next(pieces) == b"one\n"
         embedded.stall()
         began = time.monotonic()
@@ -200,7 +200,7 @@ def test_server_that_falls_silent_while_it_is_sent_much(ours: Server, embedded: 
 
 def test_sshd_that_is_stopped(sshd: Server) -> None:
     with connect(sshd.address, QUICK) as transport:
-        pieces = transport.execute("echo $PPID; sleep 60").read()
+        pieces = transport.execute("echo $PPID; read x").read()
         pid = int(next(pieces))
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -254,7 +254,7 @@ def test_stopped_client_does_not_blame_the_server(sshd: Server) -> None:
 
 
 def test_ctrl_c_gets_through(transport: Transport) -> None:
-    channel = transport.execute("sleep 60")
+    channel = transport.execute("read x")
     sent: list[float] = []
 
     def interrupt() -> None:
@@ -397,7 +397,7 @@ def test_all_addresses_are_tried(ours: Server, monkeypatch: pytest.MonkeyPatch) 
 def test_server_without_free_sessions(start_sshd: StartSshd) -> None:
     server = start_sshd("MaxSessions 1")
     with connect(server.address) as transport:
-        transport.execute("sleep 60")
+        transport.execute("read x")
         with pytest.raises(TransportError, match="no further session") as caught:
             transport.execute("true")
         assert "MaxSessions" in caught.value.hint
@@ -482,7 +482,7 @@ def test_proxy_command(server: Server, tmp_path: Path) -> None:
 def test_proxy_command_that_is_killed(ours: Server, tmp_path: Path) -> None:
     address = through(tmp_path, ours, f"{sys.executable} {tmp_path}/pipe.py %h %p")
     with connect(address) as transport:
-        pieces = transport.execute("echo one; sleep 60").read()
+        pieces = transport.execute("echo one; read x").read()
         next(pieces)
         transport.connection._line._process.kill()
         with pytest.raises(ConnectionLostError):

@@ -313,8 +313,12 @@ def test_account_without_an_entry(say: Say, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pwd, "getpwuid", missing)
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SshConfigError, match="has no name") as caught:
+        say("User deploy\n")
+    assert "USER" in caught.value.hint
+    monkeypatch.setenv("USER", "somebody")
     assert say("User deploy\n").user == "deploy"
-    assert say("").user == str(os.getuid())
+    assert say("").user == "somebody"
 
 
 def test_import_is_light() -> None:

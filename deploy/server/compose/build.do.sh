@@ -7,9 +7,7 @@
 load
 check_services
 for service in $services; do
-    note_image build "$service"
-    old=$(recall "build.$service.before") name=$(recall "build.$service.name")
-    [ "$old" = none ] || docker_ image tag "$old" "$(kept_name "$name")"
+    note_image build "$service" before || fail "the old image of $service could not be kept"
 done
 # shellcheck disable=SC2086
 compose build ${build_fresh:+--no-cache} ${build_pull:+--pull} $services || fail "the build failed"

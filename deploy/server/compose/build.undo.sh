@@ -8,6 +8,6 @@ for service in $services; do
 done
 for service in $services; do
     known "build.$service.name" || continue
-    docker_ image rm "$(kept_name "$(recall "build.$service.name")")" >/dev/null 2>&1
+    let_go "$(recall "build.$service.name")" before
     [ "$(recall "build.$service.after")" = "$(recall migrate.image)" ] || drop_image "$(recall "build.$service.after")"
 done

@@ -130,17 +130,22 @@ image_name() {
 }
 image_id() { docker_ image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 
-# kept_name NAME: the tag that keeps the image that NAME had before this release.
+# kept_name NAME ROLE: the tag by which this release keeps an image that it may need again, whoever prunes: the one that
+# ran (before), the one that NAME had before the migration (migrate-before), and the one that migrated (migrate).
 kept_name() {
     last=${1##*/}
     case $last in *:*) printf '%s' "${1%:*}" ;; *) printf '%s' "$1" ;; esac
-    printf ':before-%s' "$(printf '%s' "$id" | tr '[:upper:]' '[:lower:]')"
+    printf ':%s-%s' "$2" "$(printf '%s' "$id" | tr '[:upper:]' '[:lower:]')"
 }
+keep_image() { docker_ image tag "$1" "$(kept_name "$2" "$3")"; }
+let_go() { docker_ image rm "$(kept_name "$1" "$2")" >/dev/null 2>&1 || :; }
 
-# note_image STEP SERVICE: before it is built anew.
+# note_image STEP SERVICE ROLE: before it is built anew.
 note_image() {
-    old=$(image_id "$(image_name "$2")")
-    put "facts/$1.$2.name" "$(image_name "$2")"
+    name=$(image_name "$2")
+    old=$(image_id "$name")
+    [ -z "$old" ] || keep_image "$old" "$name" "$3" || return
+    put "facts/$1.$2.name" "$name"
     put "facts/$1.$2.before" "${old:-none}"
 }
 
@@ -205,6 +210,15 @@ up_missing() {
     for service in $(dependencies "$@"); do
         settle=0 health_url='' await "$service" || { show_logs "$service"; fail "the service $service $why"; }
     done
+}
+
+# stop_started: those of them that only this release had started.
+stop_started() {
+    [ -s facts/started ] || return 0
+    while read -r service; do
+        for container in $(containers "$service"); do docker_ stop "$container" >/dev/null; done
+    done <facts/started
+    rm -f facts/started
 }
 
 # dependencies SERVICE...: those of the file, through all levels, without the ones that a release itself handles.

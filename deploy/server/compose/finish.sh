@@ -8,8 +8,9 @@
 
 # forget ID: its kept images.
 forget() {
-    for name in "$state/releases/$1/facts/"build.*.name; do
-        [ ! -e "$name" ] || (id=$1 && docker_ image rm "$(kept_name "$(cat "$name")")" >/dev/null 2>&1)
+    for name in "$state/releases/$1/facts/"*.name; do
+        [ -e "$name" ] || continue
+        for role in before migrate migrate-before; do (id=$1 && let_go "$(cat "$name")" "$role"); done
     done
 }
 

@@ -6,14 +6,16 @@ ready_migration() {
     check_services
     # shellcheck disable=SC2086
     up_missing $services $migrate_service
-    note_image migrate "$migrate_service"
+    note_image migrate "$migrate_service" migrate-before
     compose build "$migrate_service" || fail "the image of $migrate_service could not be built"
     put facts/migrate.image "$(image_id "$(image_name "$migrate_service")")"
     [ -n "$(recall migrate.image)" ] || fail "the build left no image $(image_name "$migrate_service")"
+    keep_image "$(recall migrate.image)" "$(image_name "$migrate_service")" migrate
 }
 
 use_migration() {
     load
+    up_missing "$migrate_service"
     docker_ image tag "$(recall migrate.image)" "$(recall "migrate.$migrate_service.name")"
 }
 
@@ -39,8 +41,12 @@ stop_migration() {
 # restore_migration: the image's name, and the services that only this release had started.
 restore_migration() {
     restore_image migrate "$migrate_service" || fail "the image of $migrate_service could not get its name back"
+    if known "migrate.$migrate_service.name"; then
+        let_go "$(recall "migrate.$migrate_service.name")" migrate
+        let_go "$(recall "migrate.$migrate_service.name")" migrate-before
+    fi
     drop_image "$(recall migrate.image)"
-    [ ! -s facts/started ] || while read -r service; do compose stop "$service"; done <facts/started
+    stop_started
 }
 
 # dump FILE DIALECT HOST: the database's own container writes its backup.

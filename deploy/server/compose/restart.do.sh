@@ -10,10 +10,13 @@ for service in $services; do
     ids=$(containers "$service")
     # shellcheck disable=SC2086
     put "facts/restart.$service.before" "$(inspect '{{.Image}} {{.State.Running}} {{.Id}}' $ids)"
+    put "facts/restart.$service.state" "$(state_of "$service" | awk 'NR == 1 { print $1 }')"
     # The name may have moved on from what runs: what runs is what comes back.
     old=$(awk 'NR == 1 { print $1 }' "facts/restart.$service.before")
-    [ -z "$old" ] || docker_ image tag "$old" "$(kept_name "$(recall "build.$service.name")")"
+    [ -z "$old" ] || keep_image "$old" "$(recall "build.$service.name")" before
 done
+# shellcheck disable=SC2086
+[ -n "$migrate" ] || up_missing $services
 main=${services%% *}
 fact image.before "$(awk 'NR == 1 { print $1 }' "facts/restart.$main.before")"
 # shellcheck disable=SC2086

@@ -24,16 +24,22 @@ back() {
 tree_to "$(recall commit.before)" || fail "the checkout $path could not go back" "Its local changes are in the way."
 again=''
 for service in $services; do back "$service"; done
+[ -n "$migrate" ] || stop_started
 [ -n "$again" ] || exit 0
 load
-# shellcheck disable=SC2086
-up $again || fail "the old containers did not start"
-running=''
+running='' stopped='' sound=''
 for service in $again; do
     case $(was "$service") in
         *" true "*) running="$running $service" ;;
-        *) compose stop "$service" ;;
+        *) stopped="$stopped $service" ;;
     esac
+    # What was ill before may be so again.
+    case $(recall "restart.$service.state") in running | healthy | starting) sound="$sound $service" ;; esac
 done
 # shellcheck disable=SC2086
-[ -z "$running" ] || await $running || { show_logs $running; fail "the old release $why"; }
+{
+    [ -z "$stopped" ] || compose up --no-start --no-deps --no-build --force-recreate $stopped ||
+        fail "the old containers could not be made again"
+    [ -z "$running" ] || up $running || fail "the old containers did not start"
+    [ -z "$sound" ] || await $sound || { show_logs $sound; fail "the old release $why"; }
+}

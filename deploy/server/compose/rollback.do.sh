@@ -18,6 +18,12 @@ same() {
 }
 
 main=${services%% *}
+first=$(tail -n 1 of)
+came_from=$state/releases/$first/facts/restart.$main.before
+if [ -z "$force" ] && [ -e "$came_from" ] && ! grep -q . "$came_from"; then
+    fail "there is nothing to go back to: before release $first there was no container of $main" \
+        "fab rollback --force takes the application away, as it was then."
+fi
 find_docker
 find_compose
 load

@@ -1,0 +1,93 @@
+# shellcheck shell=sh
+# One script of a step, from its start to the end of its output: run, filter, time limit, cancel. Read by runner.sh,
+# in the release's folder.
+#
+# The lock is kept by the runner, by the guard and by the leader of the step's session, so that nobody else starts while
+# an orphaned step still works; what a step starts has neither the lock nor FOLDER/alive. Functions that go to the
+# background close a descriptor by `exec`, since the shell keeps a copy of what it closes for a function alone.
+
+awk_is=$(awk -W version 2>&1 </dev/null)
+export awk_is
+# What the filter takes for the end of a step's output.
+eof="[$id: end of output $$]"
+
+# make_pipe: a fresh one, since the filter of a runner that was killed may still read the old one.
+make_pipe() {
+    pipe=$PWD/pipe
+    rm -f pipe
+    mkfifo pipe || pipe=/dev/null
+}
+
+# wait_for PID: its exit status. A signal interrupts `wait`; the child is gone only when its status could be had.
+wait_for() {
+    while wait "$1"; status=$?; [ "$status" -gt 128 ] && kill -s 0 "$1" 2>/dev/null; do :; done
+    return "$status"
+}
+
+# work FOLDER SCRIPT: the step's process. Its leader waits with the lock for the script, which has no lock.
+work() {
+    exec 8>&- </dev/null >"$pipe" 2>&1
+    # shellcheck disable=SC2016
+    cd "$1" && exec setsid sh -c 'sh "$0" 9>&-; exit' "$2"
+}
+
+# filter: the step's output, masked and bounded, to the journal. When the disk is full it must go on reading, lest
+# the step, or an undo, dies of a broken pipe; a line without end must not take all the memory.
+filter() {
+    exec 8>&- 9>&- <"$pipe" >>"$journal"
+    trap '' INT TERM
+    # shellcheck disable=SC3045
+    (ulimit -v 1000000; mask limit="$output_limit" eof="$eof") && return
+    while IFS= read -r line; do case $line in *"$eof") return ;; esac; done
+}
+
+# The filter ends here, also when a daemon of the step's still holds the other end.
+end_output() { ! kill -s 0 "$filter" 2>/dev/null || printf '%s\n' "$eof" 1<>"$pipe"; }
+
+# guard PID SECONDS: a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
+# or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
+guard() {
+    exec 8>&- </dev/null >/dev/null 2>&1
+    trap '' INT TERM
+    second=0 stop=''
+    while sleep 1 9>&-; do
+        second=$((second + 1))
+        [ $((second % 5)) != 0 ] || event '"event":"alive"'
+        if [ -z "$stop" ]; then
+            [ "$second" -lt "$2" ] || stop=timeout
+            [ "$cancellable" != yes ] || [ ! -e cancel ] || stop=cancelled
+            kill -s 0 "$$" || stop=orphaned
+            [ -n "$stop" ] || continue
+            printf '%s\n' "$stop" >why
+            patience=$((second + 10))
+            end_group TERM "$1"
+        elif [ "$second" -ge "$patience" ]; then
+            end_group KILL "$1"
+        fi
+        kill -s 0 "$1" || kill -s 0 -- "-$1" || break
+    done
+    [ "$stop" != orphaned ] || end_output
+}
+
+# end_group SIGNAL PID: just started, a process has no group of its own yet.
+end_group() { kill -s "$1" -- "-$2" || kill -s "$1" "$2"; } 2>/dev/null
+
+# execute FOLDER SCRIPT SECONDS: SCRIPT's exit status, run in the release's FOLDER; output goes, filtered, to the
+# journal. The file `why` says so if it was ended.
+execute() {
+    rm -f why
+    filter &
+    filter=$!
+    work "$1" "$2" &
+    child=$!
+    guard "$child" "$3" &
+    guard=$!
+    wait_for "$child"
+    result=$?
+    end_group KILL "$child"
+    kill -s KILL "$guard"
+    wait "$guard" 2>/dev/null
+    end_output
+    wait_for "$filter"
+    return "$result"
+}

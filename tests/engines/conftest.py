@@ -1,0 +1,81 @@
+"""Wheels that are fetched once, and a Python that makes environments quickly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.apps.variants import EXAMPLE
+
+from .site import Site
+
+# Copies a finished environment instead of making one; pip then finds all there. The rest is the real Python.
+QUICK = """\
+#!{python}
+import os, shutil, sys
+if sys.argv[1:3] == ["-m", "venv"]:
+    new = sys.argv[3]
+    shutil.copytree({template!r}, new, symlinks=True)
+    for entry in os.scandir(new + "/bin"):
+        text = b"" if entry.is_symlink() else open(entry.path, "rb").read()
+        if {template!r}.encode() in text:
+            open(entry.path, "wb").write(text.replace({template!r}.encode(), new.encode()))
+else:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables with which pip finds the example's requirements here and asks nobody."""
+    folder = tmp_path_factory.mktemp("wheels")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
+    subprocess.run([*command, "-r", str(EXAMPLE / "requirements.txt")], check=True, timeout=280)
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}
+
+
+@pytest.fixture(scope="session")
+def quick_python(wheels: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A program that is Python, but for the making of environments."""
+    folder = tmp_path_factory.mktemp("python")
+    template = folder / "template"
+    subprocess.run([sys.executable, "-m", "venv", str(template)], check=True, timeout=120)
+    install = [str(template / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    install += ["-r", str(EXAMPLE / "requirements.txt")]
+    subprocess.run(install, check=True, timeout=120, env={**os.environ, **wheels})
+    program = folder / "python"
+    program.write_text(QUICK.format(python=sys.executable, template=str(template)))
+    program.chmod(0o755)
+    return str(program)
+
+
+SiteMaker = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, wheels: dict[str, str], quick_python: str) -> Iterator[SiteMaker]:
+    """Make the test's site; the application is stopped at the end."""
+    made: list[Site] = []
+
+    def make(*, python: str = "", **more: str | int) -> Site:
+        made.append(Site(tmp_path, python or quick_python, wheels, **more))  # type: ignore[arg-type]
+        return made[0]
+
+    yield make
+    for site in made:
+        site.close()
+
+
+@pytest.fixture
+def site(make_site: SiteMaker) -> Site:
+    """A site with one release of two users."""
+    site = make_site()
+    outcome = site.deploy()
+    assert outcome.exit == 0, outcome
+    site.add_users()
+    return site

@@ -1,0 +1,243 @@
+"""A server with the example application under the venv engine: real git, pip, Alembic, SQLite and HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import events, recipe
+from deploy.config import load
+from deploy.engines.venv import Venv
+from tests.apps.history import History, git
+from tests.runner.bench import Bench
+
+START = """\
+[ ! -e refuse-to-start ] || exit 7
+sh ../stop.sh
+cd backend || exit
+"$VENV/bin/python" -m uvicorn main:app --port "$BACKEND_PORT" --log-level warning >>../../app.log 2>&1 &
+echo $! >../../app.pid
+"""
+STOP = """\
+[ -s ../app.pid ] || exit 0
+kill "$(cat ../app.pid)" 2>/dev/null
+while kill -s 0 "$(cat ../app.pid)" 2>/dev/null; do sleep 0.1; done
+rm -f ../app.pid
+"""
+SETTINGS = """\
+app = "shop"
+host = "server.example.org"
+path = "{path}"
+engine = "venv"
+
+[venv]
+workdir = "backend"
+python = "{python}"
+restart = "sh ../start.sh"
+stop = "sh ../stop.sh"
+logs = "tail -n $LOG_LINES ../app.log"
+
+[health]
+url = "http://127.0.0.1:{port}/health"
+settle = 1
+timeout = 15
+"""
+USERS = ["ann@example.org", "bob@example.org"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that a failed release must leave as it was."""
+
+    commit: str
+    branch: str
+    changed: str
+    heads: list[str]
+    schema: list[str]
+    users: list[str]
+    linked: str
+    version: str | None
+
+
+class Site:
+    """The application's history, the server's checkout, and what is asked of them."""
+
+    def __init__(
+        self, root: Path, python: str, environ: dict[str, str], shell: str = "dash", **more: str | int
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.app = History.create(root / "app", "venv", port=self.port)
+        self.bench = Bench(root / "server", shell)
+        self.bench.environ |= environ
+        self.path, self.state = self.bench.checkout, self.bench.state
+        shutil.rmtree(self.path)
+        self.app.clone_to(self.path)
+        (self.path.parent / "start.sh").write_text(START)
+        (self.path.parent / "stop.sh").write_text(STOP)
+        (root / "deploy.toml").write_text(SETTINGS.format(path=self.path, port=self.port, python=python))
+        target = load(root, target=None, host=None, environ={})
+        values = {
+            **recipe.values(target, Venv()),
+            "ref": target.branch,
+            "force": "",
+            "if_changed": "",
+            **more,
+        }
+        self.bench.values = values  # type: ignore[assignment]
+        self.plan, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
+        self.questions = recipe.questions(Venv())
+
+    @property
+    def link(self) -> Path:
+        """Where the environment in use belongs."""
+        return self.path / ".venv"
+
+    @property
+    def current(self) -> str:
+        """The release that is deployed; empty when none is."""
+        file = self.state / "current"
+        return file.read_text().strip() if file.exists() else ""
+
+    def deploy(self, **more: str | int) -> Outcome:
+        """``fab deploy``."""
+        return Outcome(self.bench.run("deploy", plan=self.plan, **more))
+
+    def rollback(self, to: str = "", **more: str | int) -> Outcome:
+        """``fab rollback``."""
+        return Outcome(self.bench.run("rollback", to, plan=self.back, **more))
+
+    def recover(self) -> Outcome:
+        """``fab recover``."""
+        return Outcome(self.bench.run("recover", plan=self.questions))
+
+    def ask(self, *words: str) -> list[events.Item]:
+        """``fab status`` and ``fab logs``."""
+        return self.bench.run(words[0], *words[1:], plan=self.questions)  # type: ignore[arg-type]
+
+    def http(self, path: str, body: object = None) -> object | None:
+        """The application's answer; None when there is none."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=10
+            ) as answer:
+                return json.load(answer)
+        except urllib.error.URLError:
+            return None
+
+    def add_users(self) -> None:
+        """Two people, over HTTP."""
+        for email in USERS:
+            assert self.http("/users", {"email": email})
+
+    def query(self, text: str) -> list[str]:
+        """One column of the database; empty without the table."""
+        with sqlite3.connect(self.app.folder / "data" / "snapcheck.db") as database:
+            try:
+                return sorted(str(row[0]) for row in database.execute(text))
+            except sqlite3.OperationalError:
+                return []
+
+    def picture(self) -> Picture:
+        """What is there now."""
+        version = self.http("/version")
+        return Picture(
+            commit=git(self.path, "rev-parse", "HEAD"),
+            branch=git(self.path, "symbolic-ref", "HEAD"),
+            changed=git(self.path, "status", "--porcelain", "--untracked-files=no"),
+            heads=self.query("select version_num from alembic_version"),
+            schema=self.query(
+                "select sql from sqlite_master where sql is not null and name != 'alembic_version'"
+            ),
+            users=self.query("select email from users"),
+            linked=os.readlink(self.link) if self.link.is_symlink() else str(self.link.is_dir()),
+            version=version["version"] if isinstance(version, dict) else None,
+        )
+
+    def environments(self) -> set[str]:
+        """The names of the environments on the server."""
+        folder = self.state / "venvs"
+        return {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+
+    def kill_at(self, moment: str) -> None:
+        """Begin a deployment and kill -9 all of it when its output or an event holds the moment's text."""
+        process = self.bench.start("deploy", plan=self.plan)
+        assert process.stdin and process.stdout and process.stderr
+        seen = b""
+        while moment.encode() not in seen:
+            data = os.read(process.stdout.fileno(), 65536)
+            assert data, seen
+            seen += data
+        for pid in self._processes():
+            os.kill(pid, signal.SIGKILL)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+        process.kill()
+        process.wait()
+
+    def _processes(self) -> list[int]:
+        """The runner and its steps: all that stand in the newest release's folder."""
+        release = max((self.state / "releases").iterdir())
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if Path(os.readlink(entry / "cwd")) == release:
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found + [pid for pid in _children(found) if pid not in found]
+
+    def close(self) -> None:
+        """Stop the application."""
+        subprocess.run(["sh", "../stop.sh"], cwd=self.path, check=True, timeout=20)
+
+
+class Outcome:
+    """What a release said."""
+
+    def __init__(self, items: Iterable[events.Item]) -> None:
+        self.items = list(items)
+        found = [item for item in self.items if isinstance(item, events.Event)]
+        self.exit = next((event.number("exit") for event in found if event.name == "end"), None)
+        self.outcome = next((event.text("outcome") for event in found if event.name == "end"), "")
+        self.facts = {event.text("name"): event.text("value") for event in found if event.name == "fact"}
+        self.notes = "\n".join(event.text("text") for event in found if event.name in {"note", "refuse"})
+        self.text = "\n".join(item.line for item in self.items if isinstance(item, events.Output))
+
+    def __repr__(self) -> str:
+        return f"{self.outcome} {self.exit}\n{self.facts}\n{self.notes}\n{self.text}"
+
+
+def _children(parents: list[int]) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent in parents:
+                found.append(int(entry.name))
+    return found + _children(found) if found else found
+
+
+def wait_until_gone(pids: Iterable[int]) -> None:
+    """Wait until none of the processes is there; fails after 10 s."""
+    end = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < end
+        time.sleep(0.05)
