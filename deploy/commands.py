@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import traceback
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +43,9 @@ def execute(
 
 def _bug(bug: Exception) -> BackstayError:
     """A fault of ours: the trace goes to a file that can be sent, not to the user's screen."""
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile("w", prefix="backstay-", suffix=".txt", delete=False) as file:
         file.write("".join(traceback.format_exception(bug)))
     error = BackstayError(
@@ -65,6 +66,7 @@ class Command:
         self.environ, self.stdout, self.stderr = environ, stdout, stderr
         self.told = False
         self.expected: dict[str, float] = {}
+        self._ledger: Ledger | LedgerError
 
     @cached_property
     def target(self) -> Target:
@@ -267,19 +269,26 @@ class Command:
 
     def _open_ledger(self) -> None:
         """Load the ledger while the server works: SQLAlchemy alone takes a third of a second."""
-        self._opening = ThreadPoolExecutor(1).submit(self._ledger_and_habits)
+        self._opening = threading.Thread(target=self._load_ledger, daemon=True)
+        self._opening.start()
 
-    def _ledger_and_habits(self) -> Ledger:
-        ledger, target = Ledger.open(self.target.ledger), self.target
-        for step in ("check", "pull", "migrate", "build", "restart"):
-            if (seconds := ledger.typical_seconds(target.app, target.name, step)) is not None:
-                self.expected[step] = seconds
-        return ledger
+    def _load_ledger(self) -> None:
+        target = self.target
+        try:
+            self._ledger = Ledger.open(target.ledger)
+            for step in ("check", "pull", "migrate", "build", "restart"):
+                if (seconds := self._ledger.typical_seconds(target.app, target.name, step)) is not None:
+                    self.expected[step] = seconds
+        except LedgerError as error:
+            self._ledger = error
 
     def _record(self, state: events.State) -> None:
         """Into the ledger; one that cannot be written is a warning, never a failed deployment."""
+        self._opening.join()
         try:
-            self._opening.result().record(self._entry(state))
+            if isinstance(self._ledger, LedgerError):
+                raise self._ledger
+            self._ledger.record(self._entry(state))
         except LedgerError as error:
             self._warn(f"the ledger was not written: {error.message}", error.hint)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from deploy import shell
+from deploy.errors import UsageError
 from deploy.plan import Plan
 from deploy.resources import resource
 from deploy.shell import Values
@@ -39,6 +41,8 @@ _ENTER = (
     'sh -c \'umask 077; kit=$(mktemp -d) && head -c {size} | tar -xzf - -C "$kit" '
     '|| {{ rm -rf "$kit"; exit 97; }}; exec sh "$kit/enter.sh" "$@"\' backstay {words}'
 )
+# Within single quotes, shells disagree on these.
+_NOT_SENT = re.compile(r"['\\!\n\r\0]")
 #: Exit status of the command when the archive could not be unpacked.
 NOT_UNPACKED = 97
 
@@ -53,7 +57,15 @@ class Request:
 
 def request(verb: Verb, words: Iterable[str], values: Values, plan: Plan | None = None) -> Request:
     """The request to enter the server with ``verb``: ``words`` are its arguments, ``values`` its settings."""
-    archive = pack(contents(values, plan))
+    return wrap(verb, words, pack(contents(values, plan)))
+
+
+def wrap(verb: Verb, words: Iterable[str], archive: bytes) -> Request:
+    """The request for a kit that is packed. Raises UsageError for a word that some login shell would interpret."""
+    words = tuple(words)
+    for word in words:
+        if _NOT_SENT.search(word):
+            raise UsageError(f"{word!r} holds a character that cannot be sent to the server")
     line = _ENTER.format(size=len(archive), words=shell.command((verb, *words)))
     return Request(line, archive)
 

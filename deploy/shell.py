@@ -19,7 +19,7 @@ def quote(value: str) -> str:
 
 def command(words: Iterable[str]) -> str:
     """One command line of quoted words; plain words stay as they are, for the reader's sake."""
-    return " ".join(word if re.fullmatch(r"[A-Za-z0-9_./:@%+,=-]+", word) else quote(word) for word in words)
+    return " ".join(word if re.fullmatch(r"[A-Za-z0-9_./:@,-]+", word) else quote(word) for word in words)
 
 
 def assignments(values: Values) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
 
 from deploy.config import Settings, Target, find, load, load_settings
-from deploy.config.keys import Document, Shared, TargetTable
+from deploy.config.keys import FILE, SECTIONS, TARGET
 from deploy.errors import ConfigError
 
 BASE = 'app = "shop"\nhost = "deploy@server.example.org"\npath = "/srv/shop"\n'
@@ -507,9 +506,9 @@ def test_names_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_a_target_is_frozen_and_hashable(tmp_path: Path) -> None:
     target = loaded(tmp_path, BASE)
-    with pytest.raises(ValidationError):
+    with pytest.raises(AttributeError):
         target.branch = "x"
-    with pytest.raises(ValidationError):
+    with pytest.raises(AttributeError):
         target.compose.project = "x"
     assert hash(target) == hash(loaded(tmp_path, BASE))
 
@@ -649,15 +648,6 @@ def test_pyproject_without_our_table_cannot_be_loaded(tmp_path: Path) -> None:
 # Any junk
 
 
-def keys_of(model: type[BaseModel]) -> list[str]:
-    return list(model.model_fields)
-
-
-SECTIONS = {
-    name: field.annotation
-    for name, field in Shared.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-}
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(
@@ -694,12 +684,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
-ALL_KEYS = sorted({*keys_of(Document), *(key for model in SECTIONS.values() for key in keys_of(model))})
+ALL_KEYS = sorted({*FILE, *(key for keys in SECTIONS.values() for key in keys)})
 SECTION = st.dictionaries(st.sampled_from(ALL_KEYS) | TEXTS, VALUES, max_size=3)
 TABLE = st.dictionaries(st.sampled_from(ALL_KEYS) | TEXTS, VALUES | SECTION, max_size=4)
-PLACES = [("", key) for key in keys_of(TargetTable)] + [
-    (s, key) for s in SECTIONS for key in keys_of(SECTIONS[s])
-]
+PLACES = [("", key) for key in TARGET] + [(section, key) for section in SECTIONS for key in SECTIONS[section]]
 
 
 def one_odd_value(place: tuple[str, str], value: object) -> dict[str, Any]:
@@ -776,23 +764,21 @@ def blocks() -> list[str]:
 
 def test_the_page_shows_every_key_and_no_other() -> None:
     shown = tomllib.loads(re.sub(r"(?m)^# (\w+ += )", r"\1", blocks()[1]))
-    assert shown.keys() == set(keys_of(Document)) - {"targets"}
+    assert shown.keys() == FILE.keys() - {"targets"}
     assert {name: shown[name].keys() for name in SECTIONS} == {
-        name: model.model_fields.keys() for name, model in SECTIONS.items()
+        name: keys.keys() for name, keys in SECTIONS.items()
     }
 
 
-def test_the_page_shows_the_defaults() -> None:
+def test_the_page_shows_the_defaults(tmp_path: Path) -> None:
     raw = tomllib.loads(blocks()[1])
-    own = {key: raw[key] for key in ("app", "host", "path")}
-    assert Document.model_validate(raw) == Document.model_validate(own)
+    own = "".join(f"{key} = {toml(raw[key])}\n" for key in ("app", "host", "path"))
+    assert loaded(tmp_path, blocks()[1]) == loaded(tmp_path, own)
 
 
 def test_every_key_on_the_page_is_explained() -> None:
     lines = [line for line in blocks()[1].splitlines() if re.match(r"(# )?\w+ +=", line)]
-    assert len(lines) == len(keys_of(Document)) - len(SECTIONS) - 1 + sum(
-        map(len, map(keys_of, SECTIONS.values()))
-    )
+    assert len(lines) == len(FILE) - len(SECTIONS) - 1 + sum(map(len, SECTIONS.values()))
     assert [line for line in lines if not re.search(r" {2}# \S.{5,}", line)] == []
 
 
@@ -805,13 +791,14 @@ def test_the_other_examples_on_the_page_work(tmp_path: Path) -> None:
 
 
 def test_every_key_but_a_few_can_be_set_for_a_target() -> None:
-    assert set(keys_of(Document)) - set(keys_of(TargetTable)) == {"app", "target", "ledger", "targets"}
+    assert FILE.keys() - TARGET.keys() == {"app", "target", "ledger", "targets"}
 
 
 def test_importing_the_settings_loads_nothing_heavy() -> None:
-    script = "import sys, deploy.config; print(*{name.partition('.')[0] for name in sys.modules})"
+    script = "import sys, deploy.config; print(*sys.modules)"
     root = str(Path(__file__).parent.parent)
     run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     loaded_modules = set(run.stdout.split())
-    assert "pydantic" in loaded_modules
-    assert not loaded_modules & {"fabric", "paramiko", "invoke", "rich", "sqlalchemy", "alembic"}
+    assert "tomllib" in loaded_modules
+    assert not loaded_modules & {"fabric", "paramiko", "invoke", "rich", "sqlalchemy", "alembic", "pydantic"}
+    assert not loaded_modules & {"difflib", "tempfile", "importlib.metadata"}

@@ -18,8 +18,6 @@ LAYERS = [
 ]
 #: Who may import which library; a library that is not named here is the standard library's.
 LIBRARIES = {
-    "pydantic": {"config"},
-    "pydantic_core": {"config"},
     "paramiko": {"transport", "embedded"},
     "fabric": {"transport", "tasks"},
     "invoke": {"transport", "tasks"},

@@ -1,7 +1,7 @@
 """The settings: find deploy.toml, read and check it, and hand out one frozen target.
 
-    find ─► file ─► keys (pydantic) ─► merge top level and target ─► Target
-                      └► faults: the first error, in our own words, with the path to the key
+    find ─► file ─► checks of all keys ─► merge top level and target ─► Target
+                      └► faults: the first mistake, with the path to the key
 
 Every failure is a ``ConfigError`` that names the file and the key. None repeats a value: it may be a secret.
 """

@@ -6,9 +6,9 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
-from deploy.config.values import Bad
+from deploy.config.checks import Bad
 
-_SCOPE = re.compile(r"[A-Za-z0-9_.-]+")
+_SCOPE = r"[A-Za-z0-9_.-]+"
 # What OpenSSH refuses in a host or a user name, and what ssh_config reads as a pattern or a list.
 _NOT_IN_HOST = frozenset("'`\"$\\;&<>|(){}[]/,*?!#=@:%")
 _NOT_IN_USER = frozenset("'`\";&<>|(){}/,:")
@@ -22,12 +22,8 @@ class Endpoint(NamedTuple):
     port: int | None
 
 
-def endpoint(value: object) -> Endpoint:
-    """A host as ``user@host:port``, an alias of ~/.ssh/config, or ``[IPv6]:port``."""
-    if isinstance(value, Endpoint):
-        return value
-    if not isinstance(value, str):
-        raise Bad("must be a string in quotes", 'For example "deploy@server.example.org".')
+def endpoint(value: str) -> Endpoint:
+    """A host as ``user@host:port``, an alias of ~/.ssh/config, or ``[IPv6]:port``. Raises Bad."""
     if "://" in value:
         raise Bad("is no URL", 'Write "user@host" or "user@host:port".')
     user, at, rest = value.rpartition("@")
@@ -71,7 +67,7 @@ def _ipv6(text: str) -> str:
         IPv6Address(text)
     except AddressValueError:
         raise Bad("has no IPv6 address in its brackets") from None
-    if percent and not _SCOPE.fullmatch(scope):
+    if percent and not re.fullmatch(_SCOPE, scope):
         raise Bad("has no network interface after '%'")
     return text
 

@@ -5,39 +5,37 @@ from __future__ import annotations
 import os.path
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
+from deploy.config.checks import Bad, Values, nearest, table
 from deploy.config.endpoint import Endpoint, endpoint
 from deploy.config.faults import as_config_error, dotted
 from deploy.config.file import find, read
-from deploy.config.keys import Document, Shared, Target, TargetTable
-from deploy.config.values import Bad
+from deploy.config.keys import FILE, Target, make
 from deploy.errors import ConfigError
 
 #: The name of the one target of a file without [targets].
 ONLY = "production"
 VARIABLE = "BACKSTAY_TARGET"
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
 
 @dataclass(frozen=True)
 class Settings:
-    """A settings file, read and checked; ``root`` is the table in ``file`` that holds the settings."""
+    """A settings file, read and checked; ``root`` is the table in ``file`` that holds the settings.
+
+    ``given`` is what the file sets, checked; it may hold a password.
+    """
 
     file: Path
     root: str
-    document: Document
+    given: Values = field(repr=False)
 
     @property
     def target_names(self) -> tuple[str, ...]:
         """The targets in the order of the file."""
-        return tuple(self.document.targets) if self.document.targets else (ONLY,)
+        return tuple(self.given.get("targets", [ONLY]))
 
     def pick(self, target: str | None, environ: Mapping[str, str]) -> str:
         """The target that is meant: the argument, else BACKSTAY_TARGET, else `target`, else the only one."""
@@ -45,11 +43,12 @@ class Settings:
             return self._known(target, "--target")
         if environ.get(VARIABLE):
             return self._known(environ[VARIABLE], VARIABLE)
-        if self.document.target:
-            return self.document.target
+        if self.given.get("target"):
+            return str(self.given["target"])
         if len(self.target_names) > 1:
-            hint = f'Choose with --target, {VARIABLE}, or `target = "…"` in the file: {self._list()}.'
-            raise self.error((), f"there are several targets and none was chosen: {self._list()}", hint)
+            names = ", ".join(self.target_names)
+            hint = f'Choose with --target, {VARIABLE}, or `target = "…"` in the file: {names}.'
+            raise self.error((), f"there are several targets and none was chosen: {names}", hint)
         return self.target_names[0]
 
     def resolve(self, name: str, host: str | None = None) -> Target:
@@ -57,65 +56,55 @@ class Settings:
 
         Raises ConfigError when host, path or an engine's own command is missing.
         """
-        table = self.table(name)
-        where = self._endpoint(name, table, host)
-        if not table.path:
-            raise self.error(self.loc(name, "path"), "is required", 'For example path = "/opt/shop".')
-        self._check_engine(name, table)
-        given: dict[str, Any] = {key: getattr(table, key) for key in Shared.model_fields}
-        given |= {key: self._on_laptop(name, key, given[key]) for key in ("identity", "known_hosts")}
-        given["state"] = _state(self.document.app, table)
-        return Target(
-            name=name,
-            app=self.document.app,
-            host=where.host,
-            user=where.user,
-            port=where.port,
-            path=table.path,
-            ledger=self.document.ledger,
-            config_file=self.file,
-            **given,
+        given = self.values(name)
+        where = self._endpoint(name, given, host)
+        self._required(given, name, "path", 'For example path = "/opt/shop".')
+        target = make(
+            given
+            | {key: self._on_laptop(name, key, given.get(key, "")) for key in ("identity", "known_hosts")}
+            | {"name": name, "state": _state(given), "config_file": self.file}
+            | where._asdict()
         )
+        if target.engine == "venv" and not target.venv.restart:
+            hint = 'For example restart = "sudo systemctl restart shop".'
+            raise self.error(self.loc(name, "venv", "restart"), 'is required when engine is "venv"', hint)
+        return target
 
-    def table(self, name: str) -> TargetTable:
-        """What holds for a target: its own keys over those of the top level."""
-        return _over(self.document, self.document.targets[name]) if self.document.targets else self.document
+    def values(self, name: str) -> Values:
+        """What the file sets for a target: its own keys over those of the top level."""
+        shared = {key: value for key, value in self.given.items() if key not in {"target", "targets"}}
+        return _over(shared, self.given["targets"][name]) if "targets" in self.given else shared
 
     def loc(self, name: str, *keys: str) -> tuple[str, ...]:
         """Where a key of a target would stand in the file."""
-        return ("targets", name, *keys) if self.document.targets else keys
+        return ("targets", name, *keys) if "targets" in self.given else keys
 
     def error(self, loc: tuple[str, ...], problem: str, hint: str = "") -> ConfigError:
         """A ConfigError at a place of this file."""
         return ConfigError(str(self.file), dotted(self.root, loc), problem, hint)
 
-    def _list(self) -> str:
-        return ", ".join(self.target_names)
-
     def _known(self, name: str, source: str) -> str:
         if name in self.target_names:
             return name
-        near = get_close_matches(name[:60], self.target_names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Targets: {self._list()}."
+        near = nearest(name, self.target_names)
+        hint = f"Did you mean {near[0]}?" if near else f"Targets: {', '.join(self.target_names)}."
         raise self.error(("targets",), f"there is no target of the name given with {source}", hint)
 
-    def _endpoint(self, name: str, table: TargetTable, host: str | None) -> Endpoint:
-        if host is not None:
-            try:
-                return endpoint(host)
-            except Bad as bad:
-                raise self.error(
-                    self.loc(name, "host"), f"the host given with -H {bad.problem}", bad.hint
-                ) from None
-        if table.host is None:
+    def _endpoint(self, name: str, given: Values, host: str | None) -> Endpoint:
+        if host is None:
             hint = 'For example host = "deploy@server.example.org".'
-            raise self.error(self.loc(name, "host"), "is required", hint)
-        return table.host
+            where: Endpoint = self._required(given, name, "host", hint)
+            return where
+        try:
+            return endpoint(host)
+        except Bad as bad:
+            problem = f"the host given with -H {bad.problem}"
+            raise self.error(self.loc(name, "host"), problem, bad.hint) from None
 
-    def _check_engine(self, name: str, table: TargetTable) -> None:
-        if table.engine == "venv" and not table.venv.restart:
-            hint = 'For example restart = "sudo systemctl restart shop".'
-            raise self.error(self.loc(name, "venv", "restart"), 'is required when engine is "venv"', hint)
+    def _required(self, given: Values, name: str, key: str, hint: str) -> Any:
+        if key not in given:
+            raise self.error(self.loc(name, key), "is required", hint)
+        return given[key]
 
     def _on_laptop(self, name: str, key: str, path: str) -> str:
         if not path:
@@ -140,52 +129,48 @@ def load_settings(path: Path) -> Settings:
     path = Path(os.path.abspath(path))
     root, raw = read(path)
     try:
-        document = Document.model_validate(raw)
-    except ValidationError as error:
-        raise as_config_error(path, root, error) from None
-    settings = Settings(path, root, document)
-    _check_targets(settings)
+        settings = Settings(path, root, table(FILE)(raw))
+    except Bad as bad:
+        raise as_config_error(path, root, bad) from None
+    _check_whole(settings)
     return settings
 
 
-def _check_targets(settings: Settings) -> None:
-    if settings.document.targets == {}:
+def _check_whole(settings: Settings) -> None:
+    # Said after all that stands there: a key that is misspelled is the likelier reason.
+    if "app" not in settings.given:
+        raise settings.error(("app",), "is required", 'The name of your application: app = "shop".')
+    if not settings.target_names:
         raise settings.error(("targets",), "has no target in it", "Write a table [targets.production].")
-    chosen = settings.document.target
-    if chosen and chosen not in settings.target_names:
+    if settings.given.get("target", "") not in {"", *settings.target_names}:
         raise settings.error(("target",), "names no target", f"Targets: {', '.join(settings.target_names)}.")
     _keep_states_apart(settings)
 
 
 def _keep_states_apart(settings: Settings) -> None:
     """Records belong to one checkout: two that share a folder would undo each other's releases."""
-    owners: dict[tuple[Endpoint | None, str], str] = {}
+    owners: dict[tuple[Endpoint, str], tuple[str, str]] = {}
     for name in settings.target_names:
-        table = settings.table(name)
-        if not table.host or not table.path:
+        given = settings.values(name)
+        if "host" not in given or "path" not in given:
             continue
-        state = _state(settings.document.app, table)
-        if _is_below(state, table.path):
+        path, state = posixpath.normpath(given["path"]), posixpath.normpath(_state(given))
+        if f"{state}/".startswith(f"{path}/"):
             raise settings.error(settings.loc(name, "state"), "must not be inside `path`")
-        owner = owners.setdefault((table.host, posixpath.normpath(state)), name)
-        if posixpath.normpath(settings.table(owner).path) != posixpath.normpath(table.path):
+        owner, checkout = owners.setdefault((given["host"], state), (name, path))
+        if checkout != path:
             problem = f"is the same folder on the same host as that of {owner}, which has another `path`"
-            hint = f'For example state = "~/.local/state/backstay/{settings.document.app}-{name}".'
+            hint = f'For example state = "~/.local/state/backstay/{given["app"]}-{name}".'
             raise settings.error(settings.loc(name, "state"), problem, hint)
 
 
-def _state(app: str, table: TargetTable) -> str:
-    return table.state or f"~/.local/state/backstay/{app}"
+def _state(given: Values) -> str:
+    return given.get("state") or f"~/.local/state/backstay/{given['app']}"
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return f"{posixpath.normpath(path)}/".startswith(f"{posixpath.normpath(folder)}/")
-
-
-def _over(base: _Model, top: BaseModel) -> _Model:
+def _over(base: Values, top: Values) -> Values:
     """``base`` with every key that ``top`` sets itself, section by section."""
-    changes = {}
-    for key in top.model_fields_set:
-        below, above = getattr(base, key), getattr(top, key)
-        changes[key] = _over(below, above) if isinstance(above, BaseModel) else above
-    return base.model_copy(update=changes)
+    return base | {
+        key: _over(base.get(key, {}), value) if isinstance(value, dict) else value
+        for key, value in top.items()
+    }

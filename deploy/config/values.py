@@ -1,7 +1,4 @@
-"""Checks of single values: each function returns what a value means, or raises ``Bad`` in plain words.
-
-No words repeat the value: a host may hold a password, a command a token.
-"""
+"""What single values mean: each check returns it, or raises ``Bad`` in plain words."""
 
 from __future__ import annotations
 
@@ -9,68 +6,70 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable
-from difflib import get_close_matches
 from urllib.parse import urlsplit
+
+from deploy.config.checks import Bad, Check, Names, each, nearest, text
 
 #: The longest duration, in seconds: a week.
 LONGEST = 7 * 24 * 3600
 
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_LEDGER = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://[!-~]*")
-_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
+_DURATION = r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?"
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", ">", ">>", "<"})
 
 
-class Bad(ValueError):
-    """A value that cannot be used: ``problem`` says what it must be, ``hint`` (or "") what to write."""
+def _like(pattern: str, problem: str, hint: str = "") -> Check[str]:
+    # Compiled when first used: most files use few of them.
+    def checked(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise Bad(problem, hint)
+        return value
 
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint
-
-
-def optional(check: Callable[[str], str]) -> Callable[[str], str]:
-    """The same check, with "" allowed as "not set"."""
-    return lambda value: check(value) if value else value
+    return text(checked)
 
 
-def slug(value: str) -> str:
-    """A name that is safe as a file name."""
-    if not _SLUG.fullmatch(value):
-        raise Bad(
-            "must be a short name: small letters, digits, '_', '.' and '-', 63 at most, "
-            "and begin with a letter or digit"
-        )
-    return value
+#: A name that is safe as a file name.
+slug = _like(
+    r"[a-z0-9][a-z0-9_.-]{0,62}",
+    "must be a short name: at most 63 small letters, digits, '_', '.' and '-', a letter or digit first",
+)
+#: The name of a compose service or profile.
+name = _like(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    "must be a name: letters, digits, '_', '.' and '-', beginning with a letter or digit",
+)
+#: The name of a compose project.
+project = _like(
+    r"[a-z0-9][a-z0-9_-]*", "must be small letters, digits, '_' and '-', beginning with a letter or digit"
+)
+#: A database URL; only its form is checked.
+ledger_url = _like(
+    r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://[!-~]*",
+    "must be a database URL",
+    'For example "sqlite:////srv/ledger.db" or "postgresql+psycopg://user@db.example.org/ledger".',
+)
+#: The name of a program on the server's PATH, or its absolute path.
+program = _like(
+    r"[A-Za-z0-9_][A-Za-z0-9_.+-]*|/[^\0\n]*",
+    "must be a program's name or its absolute path",
+    'For example "python3.12".',
+)
+#: Any text without NUL and line ends.
+one_line = _like(r"[^\0\n]*", "must not hold a NUL or a line end")
+#: A path on the server: absolute, or ``~/…`` (kept as it is).
+server_path = _like(
+    r"/[^\0\n]*|~/[^\0\n]*[^\0\n~/][^\0\n]*",
+    "must be an absolute path on the server, or begin with ~/, in one line",
+    'For example "/opt/shop".',
+)
+#: A folder inside a container, absolute or relative.
+container_path = _like(
+    r"(?![~-])[^\0\n]*", "must be a folder inside the container", 'For example "backend" or "/app".'
+)
+#: A shell command of the user's own, kept as it is.
+shell_line = _like(r"[^\0]*[^\0\s][^\0]*", "must be a shell command")
 
 
-def one_line(value: str) -> str:
-    """Any text without NUL and line ends."""
-    if "\0" in value or "\n" in value:
-        raise Bad("must not hold a NUL or a line end")
-    return value
-
-
-def server_path(value: str) -> str:
-    """A path on the server: absolute, or ``~/…`` (kept as it is)."""
-    one_line(value)
-    if not value.startswith("/") and not (value.startswith("~/") and value.strip("~/")):
-        raise Bad("must be an absolute path on the server, or begin with ~/", 'For example "/opt/shop".')
-    return value
-
-
-def container_path(value: str) -> str:
-    """A folder inside a container, absolute or relative."""
-    one_line(value)
-    if value.startswith(("-", "~")):
-        raise Bad("must be a folder inside the container", 'For example "backend" or "/app".')
-    return value
-
-
+@text
 def inside(value: str) -> str:
     """A relative path that stays inside the folder it is relative to; "." is allowed."""
     one_line(value)
@@ -79,6 +78,7 @@ def inside(value: str) -> str:
     return value
 
 
+@text
 def below(value: str) -> str:
     """A relative path to something below the folder, so never the folder itself."""
     if posixpath.normpath(inside(value)) == ".":
@@ -86,13 +86,12 @@ def below(value: str) -> str:
     return value
 
 
+@text
 def refname(value: str) -> str:
     """A branch or remote as git allows it."""
     wrong = (
         not value.isprintable()
-        or any(character in " ~^:?*[\\" for character in value)
-        or ".." in value
-        or "@{" in value
+        or any(mark in value for mark in ("..", "@{", *" ~^:?*[\\"))
         or value.startswith("-")
         or value.endswith(".")
         or value in {"@", "HEAD"}
@@ -107,16 +106,7 @@ def _good_component(part: str) -> bool:
     return bool(part) and not part.startswith(".") and not part.endswith(".lock")
 
 
-def ledger_url(value: str) -> str:
-    """A database URL; only its form is checked."""
-    if not _LEDGER.fullmatch(value):
-        raise Bad(
-            "must be a database URL",
-            'For example "sqlite:////srv/ledger.db" or "postgresql+psycopg://user@db.example.org/ledger".',
-        )
-    return value
-
-
+@text
 def http_url(value: str) -> str:
     """An http or https URL without a user and password: it stands in a command line on the server."""
     try:
@@ -131,24 +121,25 @@ def http_url(value: str) -> str:
     return value
 
 
-def words(value: object) -> object:
+def command(rule: Callable[[Names], Names]) -> Check[Names]:
     """A command as words: a string is split as a shell would, a list is taken as it is."""
-    if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, tuple):
-        return value
-    if not isinstance(value, str):
+    words = each(text(str), twice=True)
+    return lambda value: rule(words(value if isinstance(value, list) else _split(value)))
+
+
+def _split(line: object) -> list[str]:
+    if not isinstance(line, str):
         raise Bad("must be a command: a string, or a list of strings", 'For example "alembic upgrade head".')
     try:
-        split = tuple(shlex.split(value))
+        words = shlex.split(line)
     except ValueError:
         raise Bad("has a quote that is not closed") from None
-    if any(word in _OPERATORS or word.endswith(";") for word in split):
+    if any(word in _OPERATORS or word.endswith(";") for word in words):
         raise Bad("is no shell line: no '&&', ';', '|' or '>'", 'Write ["sh", "-c", "…"], or set a workdir.')
-    return split
+    return words
 
 
-def argv(value: tuple[str, ...]) -> tuple[str, ...]:
+def argv(value: Names) -> Names:
     """Words that can be run: a program first, no NUL anywhere; or no words at all."""
     if any("\0" in word for word in value):
         raise Bad("must not hold a NUL")
@@ -157,72 +148,27 @@ def argv(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def compose_argv(value: tuple[str, ...]) -> tuple[str, ...]:
+def compose_argv(value: Names) -> Names:
     """Words that end in ``docker compose`` or ``docker-compose``; or no words at all."""
     if not argv(value):
         return value
     names = [posixpath.basename(word) for word in value]
     if names[-1] != "docker-compose" and (names[-2:-1] != ["docker"] or value[-1] != "compose"):
-        raise Bad(
-            "must end in `docker compose` or `docker-compose`",
-            'For example "sudo docker compose" or "/usr/local/bin/docker-compose".',
-        )
+        raise Bad("must end in `docker compose` or `docker-compose`", 'For example "sudo docker compose".')
     if any(word.startswith(("~", "$")) for word in value):
         raise Bad("is not read by a shell: ~ and $ mean nothing there", "Write the whole path.")
     return value
 
 
-def name(value: str) -> str:
-    """The name of a compose service or profile."""
-    if not _NAME.fullmatch(value):
-        raise Bad("must be a name: letters, digits, '_', '.' and '-', beginning with a letter or digit")
-    return value
-
-
-def project(value: str) -> str:
-    """The name of a compose project."""
-    if not _PROJECT.fullmatch(value):
-        raise Bad("must be small letters, digits, '_' and '-', beginning with a letter or digit")
-    return value
-
-
-def unique(value: tuple[str, ...]) -> tuple[str, ...]:
-    """A list in which nothing stands twice."""
-    if len(set(value)) != len(value):
-        raise Bad("names something twice")
-    return value
-
-
-def some(value: tuple[str, ...]) -> tuple[str, ...]:
-    """A list with something in it."""
-    if not value:
-        raise Bad("must name at least one")
-    return value
-
-
-def shell_line(value: str) -> str:
-    """A shell command of the user's own, kept as it is."""
-    if not value.strip() or "\0" in value:
-        raise Bad("must be a shell command")
-    return value
-
-
+@text
 def backup_mode(value: str) -> str:
     """``auto``, ``off``, or a shell command of the user's own."""
     if value in {"auto", "off"}:
         return value
     # "Off", "none" or "atuo" would otherwise be run as a command, and a deployment begun without a backup.
-    if value.lower() in {"no", "on", "yes"} or get_close_matches(value.lower(), ["auto", "off", "none"]):
+    if value.lower() in {"no", "on", "yes"} or nearest(value.lower(), ["auto", "off", "none"]):
         raise Bad('must be "auto", "off" or a command of your own')
     return shell_line(value)
-
-
-def program(value: str) -> str:
-    """The name of a program on the server's PATH, or its absolute path."""
-    one_line(value)
-    if not value.startswith("/") and not _PROGRAM.fullmatch(value):
-        raise Bad("must be a program's name or its absolute path", 'For example "python3.12".')
-    return value
 
 
 def duration(value: object) -> float:
@@ -237,17 +183,15 @@ def pause(value: object) -> float:
     """A length of time in seconds as in ``duration``, or 0. Whole seconds come back as int."""
     seconds = _spelled(value) if isinstance(value, str) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise Bad(
-            'must be a length of time: "90s", "15m", "1h", "1h30m", or a number of seconds without quotes'
-        )
+        raise Bad('must be a length of time: "90s", "15m", "1h", "1h30m", or seconds without quotes')
     if not 0 <= seconds <= LONGEST:
         raise Bad("must be between 0 seconds and a week")
     return int(seconds) if seconds == int(seconds) else seconds
 
 
-def _spelled(text: str) -> int | None:
-    match = _DURATION.fullmatch(text)
-    if not text or match is None:
+def _spelled(value: str) -> int | None:
+    match = re.fullmatch(_DURATION, value)
+    if not value or match is None:
         return None
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds

@@ -28,7 +28,7 @@ engine = "venv"            # left out: Docker Compose
 workdir = "backend"        # where alembic.ini is
 restart = "sh ~/restart.sh"
 stop    = "sh ~/stop.sh"
-logs    = "tail -n $LOG_LINES ~/snapcheck.log"
+logs    = "tail -n 5 ~/snapcheck.log"
 
 [health]
 url     = "http://127.0.0.1:{port}/health"
@@ -144,14 +144,14 @@ def _environment(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Without Ctrl-C: it has been heard, and tidying up is not to be interrupted."""
+    """Without Ctrl-C and the like: it has been heard, and tidying up is not to be interrupted."""
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:
         # Not the main thread, which alone is interrupted.
-        yield
-        return
+        before = {}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

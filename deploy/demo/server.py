@@ -31,7 +31,7 @@ cd ~/snapcheck/backend || exit
 "$VENV/bin/python" -m uvicorn main:app --port "$PORT" </dev/null >~/snapcheck.log 2>&1 &
 echo $! >~/snapcheck.pid
 until grep -q 'running on' ~/snapcheck.log; do
-    kill -s 0 $! 2>/dev/null || { tail -n 1 ~/snapcheck.log; exit 1; }
+    kill -s 0 $! 2>/dev/null || exit
     sleep 0.2
 done
 """
@@ -58,10 +58,9 @@ class DemoServer:
         _script(tools / "python3", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         _script(home / "restart.sh", RESTART)
         _script(home / "stop.sh", STOP)
-        pip = {name: value for name, value in environ.items() if name.startswith("PIP_")}
-        if (wheels := home / "wheels").exists():
-            pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(), "PIP_CONFIG_FILE": os.devnull}
-        self.ssh = EmbeddedServer(home, [tools, *self._path.split(os.pathsep)], env=pip)
+        self.ssh = EmbeddedServer(
+            home, [tools, *self._path.split(os.pathsep)], env=_for_pip(home / "wheels", environ)
+        )
 
     def environment_file(self) -> None:
         """The application's settings, which are on the server alone."""
@@ -113,6 +112,15 @@ class DemoServer:
 
 # A proxy of the user's is not asked for what is on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _for_pip(wheels: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What pip on the server needs to find packages: ``wheels``, or else the user's own settings."""
+    if wheels.exists():
+        source = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(), "PIP_CONFIG_FILE": os.devnull}
+    else:
+        source = {name: value for name, value in environ.items() if name.startswith("PIP_")}
+    return {**source, "PIP_QUIET": "1"}
 
 
 def _script(file: Path, text: str) -> None:

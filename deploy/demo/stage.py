@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,7 @@ class Stage:
     def ask(self, path: str, body: object = None) -> Any:
         """The application's answer to a request; both are shown."""
         words, answer = self.server.http(path, body)
-        self._say(f"$ {words}\n{answer if answer is not None else 'no answer'}")
+        self._say(f"$ {words}\n{json.dumps(answer) if answer is not None else 'no answer'}")
         return answer
 
     def commit(self) -> str:

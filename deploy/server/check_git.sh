@@ -10,6 +10,8 @@ check_tree() {
     [ "$on" = "$branch" ] ||
         fail "the checkout $path is on the branch $on, not on $branch" \
             "On the server: git -C '$path' checkout $branch; or set branch = \"$on\"."
+    # Times alone may have changed, and then files look edited to those who ask less thoroughly than status.
+    git_ update-index -q --refresh >/dev/null
     changed=$(git_ status --porcelain --untracked-files=no --ignore-submodules=dirty)
     [ -z "$changed" ] || fail "the checkout $path has changes that are not committed: $(brief "$changed")" \
         "Commit them, or put them away on the server: git -C '$path' stash"
@@ -48,8 +50,9 @@ check_move() {
 
 # Files that nobody committed and that the new commit brings too.
 check_way() {
-    blocked=$(git_ read-tree -n -m -u HEAD "$wanted" 2>&1) ||
-        fail "files in the checkout $path are in the way: $(brief "$blocked")" "Move them away on the server."
+    blocked=$(git_ read-tree -n -m -u HEAD "$wanted" 2>&1) && return
+    files=$(printf '%s\n' "$blocked" | sed -n "s/^error: [^']*'\(.*\)'.*/\1/p")
+    fail "files in the checkout $path are in the way: $(brief "${files:-$blocked}")" "Move them away on the server."
 }
 
 check_git() {

@@ -2,7 +2,7 @@
 # The server's side of every command, in the kit that the laptop sent:  sh enter.sh VERB [ARGUMENT...]
 # Answers are events on standard output. Standard input stays open for as long as somebody is watching.
 set -u
-cd "$(dirname "$0")" || exit 1
+cd "${0%/*}" || exit 1
 kit=$PWD
 . ./values.sh
 . ./lib.sh
@@ -73,7 +73,7 @@ take_lock() {
     waited=0
     until flock -n 9; do
         [ "$?" = 1 ] || refuse "cannot lock $lock" "Is the checkout on a network file system without locks?"
-        [ "$waited" = 0 ] || { [ "$waited" -lt 20 ] && abandoned; } || busy
+        [ "$waited" = 0 ] || { [ "$waited" -lt 30 ] && abandoned; } || busy
         waited=$((waited + 1))
         sleep 1
     done

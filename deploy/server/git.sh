@@ -20,13 +20,14 @@ head_commit() { git_ rev-parse --verify --quiet HEAD; }
 tree_to() {
     [ ! -e facts/tree.moving ] || mend_tree
     put facts/tree.moving "$1"
+    git_ update-index -q --refresh >/dev/null
     git_ reset --keep --quiet "$1" || return
     submodules || return
     rm -f facts/tree.moving
 }
 
 # mend_tree: files that differ between the release's two commits go to where HEAD is; others are left alone.
-mend_tree() {
+mend_tree() (
     rm -f "$(git_ rev-parse --absolute-git-dir)/index.lock"
     here=$(head_commit) before=$(recall commit.before) after=$(recall commit.after)
     other=$after
@@ -39,7 +40,7 @@ mend_tree() {
         cd "$path/$(git_ rev-parse --show-cdup)" &&
             xargs -0 git -c core.hooksPath=/dev/null --literal-pathspecs checkout --force --quiet "$here" --
     ) <facts/tree.known 9>&-
-}
+)
 
 submodules() {
     [ -e "$path/$(git_ rev-parse --show-cdup).gitmodules" ] || return 0

@@ -15,6 +15,11 @@ case $state in
     "~/"*) state=$HOME/${state#"~/"} ;;
 esac
 
+# Who asked is one line in the lock.
+by=${by-}
+by=${by%%"
+"*}
+
 # mask [NAME=VALUE...]: standard input with secrets masked; for pipes only, since it never returns. mawk waits for a
 # full block unless it is told otherwise; other awks hand on each line as it comes.
 mask() {

@@ -2,9 +2,10 @@
 # What the do and the undo of the migration share. The engine gives: ready_migration, use_migration, run_migration,
 # stop_migration, restore_migration, probe, dump.
 
-# look WHEN: what the database is like now, in facts/state.WHEN.
+# look WHEN [NAME]: what the database is like now, in facts/state.WHEN. NAME is what its connections call themselves
+# whose statements end first.
 look() {
-    probe state || fail "the migrations cannot be read: $(reason)" "$probe_hint"
+    probe state ${2:+"$2"} || fail "the migrations cannot be read: $(reason)" "$probe_hint"
     mv facts/probe.state "facts/state.$1"
 }
 told() { sed -n "s/^backstay $2 *//p" "facts/state.$1"; }
@@ -19,6 +20,8 @@ backup() {
     [ "$backup_mode" != off ] || { say warn "no backup was made: it is switched off"; return 0; }
     mkdir -p backup
     file=$PWD/backup/$1
+    # An undo that is tried again must not write over what the first try saved.
+    while [ -s "$file" ]; do file=$file-again; done
     if [ "$backup_mode" = auto ]; then dump "$file" "$(told "$1" dialect)" "$(told "$1" host)"; else own_dump "$file"; fi
     [ -s "$file" ] || fail "the backup is empty" "Nothing was migrated. Look at the output above."
     durable "$file"

@@ -4,15 +4,17 @@
 . ./lib.sh
 . ./git.sh
 . ./engine.sh
+. ./health.sh
 . ./migrate.sh
 . ./migration.sh
 
 downgrade() {
-    before=$(recall heads.before)
     # Whatever the service ran on until now: the revisions' files are in the new commit.
     tree_to "$(recall commit.after)" || fail "the checkout $path could not go to the release's commit"
     use_migration
-    look now
+    # A statement may outlive the migration that sent it.
+    look now "backstay-$id"
+    before=$(recall heads.before)
     if [ "$(told now heads)" != "$before" ]; then
         [ -z "$(told now unknown)" ] || fail "somebody migrated the database further, to $(told now unknown)" \
             "Undo that first."
@@ -40,5 +42,11 @@ same_tables() {
 tables() { told "$1" table | grep -v '^alembic_version ' || :; }
 
 stop_migration
-if [ "$(recall migrated)" = yes ]; then downgrade; fi
+if [ "$(recall migrated)" = yes ]; then
+    (downgrade)
+    result=$?
+    # Also when this is a second try, after the pull was undone already.
+    tree_to "$(recall commit.before)" || fail "the checkout $path could not go back to $(recall commit.before)"
+    [ "$result" = 0 ] || exit "$result"
+fi
 restore_migration

@@ -1,10 +1,11 @@
-"""Asks Alembic about the database, and undoes exact revisions. Runs where the migrations run, with their env.py.
+"""Asks Alembic about the database, and undoes exact revisions. Runs where migrations run, with their env.py.
 
-usage: probe.py state                      heads, code heads, pending revisions, dialect, digests of the tables
+usage: probe.py state [NAME]               heads, code heads, pending revisions, dialect, digests of tables;
+                                           statements of connections called NAME are ended before
        probe.py downgrade BEFORE ALLOWED   back to the heads BEFORE; only revisions of ALLOWED may be undone
-       probe.py sqlite-backup [FILE]       a consistent copy of a SQLite database, to FILE or as base64 answers
+       probe.py sqlite-backup [FILE]       a consistent copy of a SQLite database, to FILE or as answers
 
-Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print what they like besides.
+Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print besides.
 Works with Python 3.8, Alembic 1.5 and SQLAlchemy 1.4 and newer.
 """
 
@@ -14,6 +15,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 
 from alembic import command
 from alembic.config import Config
@@ -85,7 +87,7 @@ class Migrations:
 
 
 def digests(connection):
-    """One digest a table: its columns, keys and indexes, without the names of constraints and the order of columns."""
+    """One digest a table: columns, keys and indexes, without names of constraints and order of columns."""
     inspector = inspect(connection)
     for table in sorted(inspector.get_table_names()):
         columns = sorted(
@@ -102,8 +104,8 @@ def digests(connection):
             for i in inspector.get_indexes(table)
             if all(i["column_names"])
         )
-        text = repr((columns, keys, foreign, indexes))
-        yield table, hashlib.sha256(text.encode()).hexdigest()[:16]
+        shape = repr((columns, keys, foreign, indexes))
+        yield table, hashlib.sha256(shape.encode()).hexdigest()[:16]
 
 
 def state(migrations):
@@ -131,6 +133,21 @@ def state(migrations):
 
     migrations.run(look, dont_mutate=True)
     answer("code", *sorted(code))
+
+
+def end(migrations, name=None):
+    """Statements of a killed migration go on in PostgreSQL: end those of connections called NAME."""
+    ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '%s'"
+
+    def terminate(heads, context):
+        tries = 20 if name and context.dialect.name == "postgresql" else 0
+        while tries and context.connection.exec_driver_sql(ask % name.replace("'", "")).fetchall():
+            time.sleep(0.5)
+            tries -= 1
+        return []
+
+    if name:
+        migrations.run(terminate, dont_mutate=True)
 
 
 def downgrade(migrations, before, allowed):
@@ -191,6 +208,7 @@ def main(verb, *arguments):
     try:
         migrations = Migrations()
         if verb == "state":
+            end(migrations, *arguments)
             state(migrations)
         elif verb == "downgrade":
             downgrade(migrations, arguments[0].split(), arguments[1].split())

@@ -6,25 +6,29 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.apps.variants import EXAMPLE
+from tests.runner.bench import bench
 
 from .site import Site
 
-# Copies a finished environment instead of making one; pip then finds all there. The rest is the real Python.
+# Links the files of a finished environment instead of making one; pip then finds all there.
 QUICK = """\
 #!{python}
 import os, shutil, sys
 if sys.argv[1:3] == ["-m", "venv"]:
     new = sys.argv[3]
-    shutil.copytree({template!r}, new, symlinks=True)
+    shutil.copytree({template!r}, new, symlinks=True, copy_function=os.link)
     for entry in os.scandir(new + "/bin"):
-        text = b"" if entry.is_symlink() else open(entry.path, "rb").read()
-        if {template!r}.encode() in text:
+        if not entry.is_symlink():
+            text = open(entry.path, "rb").read()
+            os.unlink(entry.path)
             open(entry.path, "wb").write(text.replace({template!r}.encode(), new.encode()))
+            os.chmod(entry.path, 0o755)
 else:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 """
@@ -59,16 +63,16 @@ SiteMaker = Callable[..., Site]
 
 @pytest.fixture
 def make_site(tmp_path: Path, wheels: dict[str, str], quick_python: str) -> Iterator[SiteMaker]:
-    """Make the test's site; the application is stopped at the end."""
-    made: list[Site] = []
+    """Make the test's site; at the end the application is stopped, and nothing else may be left running."""
+    with ExitStack() as ends:
 
-    def make(*, python: str = "", **more: str | int) -> Site:
-        made.append(Site(tmp_path, python or quick_python, wheels, **more))  # type: ignore[arg-type]
-        return made[0]
+        def make(*, python: str = "", shell: str = "dash", **more: str | int) -> Site:
+            made = ends.enter_context(bench(tmp_path / "server", shell, environ=wheels))
+            site = Site(tmp_path, made, python or quick_python, **more)
+            ends.callback(site.close)
+            return site
 
-    yield make
-    for site in made:
-        site.close()
+        yield make
 
 
 @pytest.fixture

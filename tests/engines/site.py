@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,15 +74,11 @@ class Picture:
 class Site:
     """The application's history, the server's checkout, and what is asked of them."""
 
-    def __init__(
-        self, root: Path, python: str, environ: dict[str, str], shell: str = "dash", **more: str | int
-    ) -> None:
+    def __init__(self, root: Path, bench: Bench, python: str, **more: str | int) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.app = History.create(root / "app", "venv", port=self.port)
-        self.bench = Bench(root / "server", shell)
-        self.bench.environ |= environ
-        self.path, self.state = self.bench.checkout, self.bench.state
+        self.bench, self.path, self.state = bench, bench.checkout, bench.state
         shutil.rmtree(self.path)
         self.app.clone_to(self.path)
         (self.path.parent / "start.sh").write_text(START)
@@ -95,7 +92,7 @@ class Site:
             "if_changed": "",
             **more,
         }
-        self.bench.values = values  # type: ignore[assignment]
+        bench.values = values  # type: ignore[assignment]
         self.plan, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
         self.questions = recipe.questions(Venv())
 
@@ -124,7 +121,8 @@ class Site:
 
     def ask(self, *words: str) -> list[events.Item]:
         """``fab status`` and ``fab logs``."""
-        return self.bench.run(words[0], *words[1:], plan=self.questions)  # type: ignore[arg-type]
+        asked = self.bench.start(words[0], *words[1:], plan=self.questions)  # type: ignore[arg-type]
+        return self.bench.watch(asked, lambda item: False)
 
     def http(self, path: str, body: object = None) -> object | None:
         """The application's answer; None when there is none."""
@@ -173,33 +171,14 @@ class Site:
         return {entry.name for entry in folder.iterdir()} if folder.exists() else set()
 
     def kill_at(self, moment: str) -> None:
-        """Begin a deployment and kill -9 all of it when its output or an event holds the moment's text."""
+        """Begin a deployment; when it says the moment, kill -9 all of it but the application."""
         process = self.bench.start("deploy", plan=self.plan)
-        assert process.stdin and process.stdout and process.stderr
-        seen = b""
-        while moment.encode() not in seen:
-            data = os.read(process.stdout.fileno(), 65536)
-            assert data, seen
-            seen += data
-        for pid in self._processes():
-            os.kill(pid, signal.SIGKILL)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
-        process.kill()
-        process.wait()
-
-    def _processes(self) -> list[int]:
-        """The runner and its steps: all that stand in the newest release's folder."""
-        release = max((self.state / "releases").iterdir())
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if Path(os.readlink(entry / "cwd")) == release:
-                        found.append(int(entry.name))
-                except OSError:
-                    continue
-        return found + [pid for pid in _children(found) if pid not in found]
+        self.bench.watch(process, lambda item: moment in repr(item))
+        while left := [pid for pid, words in self.bench.processes().items() if "uvicorn" not in words]:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def close(self) -> None:
         """Stop the application."""
@@ -220,24 +199,3 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"{self.outcome} {self.exit}\n{self.facts}\n{self.notes}\n{self.text}"
-
-
-def _children(parents: list[int]) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent in parents:
-                found.append(int(entry.name))
-    return found + _children(found) if found else found
-
-
-def wait_until_gone(pids: Iterable[int]) -> None:
-    """Wait until none of the processes is there; fails after 10 s."""
-    end = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < end
-        time.sleep(0.05)

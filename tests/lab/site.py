@@ -49,8 +49,7 @@ def quick(tree: Tree) -> None:
     replace(tree.image, "FROM python:3.11-slim", f"FROM {FAST}")
     replace(tree.image, _INSTALL, "")
     for file in (*tree.root.glob("docker-compose.yml"), *tree.root.glob("compose.deploy.yml")):
-        text = file.read_text().replace("interval: 3s", "interval: 1s")
-        file.write_text(text.replace("start_period: 10s", "start_period: 4s"))
+        file.write_text(file.read_text().replace("interval: 3s", "interval: 1s"))
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,15 @@ class Done:
 
     @property
     def told(self) -> str:
-        """Everything that was printed, for a test that fails."""
-        return f"exit {self.code}\n{self.out[-6000:]}\n{self.err[-3000:]}"
+        """What was printed, for a test that fails: of the output the last lines of each step alone."""
+        lines, output = [f"exit {self.code}"], []
+        for line in [*self.out.splitlines(), ""]:
+            if line.startswith('{"event": "output"'):
+                output.append(line[21:300])
+                continue
+            lines += [*output[-8:], line[:600]]
+            output = []
+        return "\n".join([*lines, self.err[-3000:]])
 
 
 class Site:
@@ -243,7 +249,18 @@ class Site:
         assert (now.heads, now.version, now.health) == (self.app.heads, self.app.version, 200), done.told
         assert now.image != done.before.image, done.told
         assert set(now.users) >= set(done.before.users), done.told
+        assert done.before.database in (now.database, None), done.told
         return done
+
+    def status(self) -> dict[str, Any]:
+        """What `fab status --json` says; it must be the truth, and change nothing."""
+        done = self.fab("status", "--json")
+        assert (done.code, done.after) == (0, done.before), done.told
+        said, now = done.result, done.after
+        assert (said["commit"], said["branch"]) == (now.commit, now.branch), done.told
+        assert (said["image"] or None, said["healthy"]) == (now.image, now.health == 200), done.told
+        assert (said["release"] or "") == self.current, done.told
+        return said
 
     # -- what is on the server
 
@@ -260,7 +277,7 @@ class Site:
             schema=tuple(self.sql(SCHEMA)) if has_database else (),
             users=tuple(self._users()) if has_database else (),
             image=see.image_of_container(self.project, self.service),
-            running=self._running(),
+            running="stopped" if running in ("created", "exited") else self._running(),
             tags=self.tags(),
             database=see.container_of(self.project, self.database),
             health=health,

@@ -8,14 +8,14 @@ import signal
 import pytest
 
 from deploy import events
+from deploy.plan import Step
 from tests.runner.bench import Bench, ended, output, plan, said, step, tool, wait_until
 
 SLEEP = tool("sleep")
-HANG = f"mark ~/hangs; exec {SLEEP} 60"
 LIB = ". ./values.sh; . ./lib.sh\n"
 
 
-def hang(name: str, undo: str = "") -> object:
+def hang(name: str, undo: str = "") -> Step:
     return step(name, f"touch ~/hangs; exec {SLEEP} 60", undo)
 
 
@@ -25,7 +25,11 @@ def test_a_good_run(server: Bench) -> None:
     assert server.lines() == ["do one", "do two", "do three", "tidy"]
     assert output(items) == ["do one", "do two", "do three"]
     assert [event.text("state") for event in said(items, "step")] == ["begin", "done"] * 3
-    assert (server.outcome(), server.record("current"), server.record("unfinished")) == ("deployed 0", "r001", "")
+    assert (server.outcome(), server.record("current"), server.record("unfinished")) == (
+        "deployed 0",
+        "r001",
+        "",
+    )
     assert server.lock.read_text() == ""
     assert (server.release() / "runner.log").read_text() == ""
     left = {file.name for file in server.release().iterdir()}
@@ -49,10 +53,10 @@ def test_a_step_that_fails_is_undone_first(server: Bench, number: int) -> None:
 
 
 def test_nothing_touched_is_refused(server: Bench) -> None:
-    check = plan([]).steps.__class__((step("check", "exit 1"),))[0]
-    items = server.deploy(type(check)("check", check.do, "", 20), "two")
+    items = server.deploy(Step("check", "echo no; exit 1"), "two")
     assert ended(items) == ("refused", 2)
-    assert server.lines() == ["do check"]
+    assert output(items) == ["no"]
+    assert server.lines() == []
 
 
 def test_facts_survive_and_what_is_now_is_said(server: Bench) -> None:
@@ -99,7 +103,11 @@ def test_a_deploy_after_an_incomplete_one_says_so_and_forgets_nothing(server: Be
     (server.home / "mended").touch()
     items = server.deploy("new")
     assert ended(items) == ("deployed", 0)
-    assert (server.outcome(1), server.record("current"), server.record("unfinished")) == ("failed 1", "r003", "")
+    assert (server.outcome(1), server.record("current"), server.record("unfinished")) == (
+        "failed 1",
+        "r003",
+        "",
+    )
     assert server.lines()[-2:] == ["undo two", "do new"]
     assert said(items, "release")[0].fields["steps"] == ["recover", "new"]
 
@@ -163,7 +171,9 @@ def test_who_holds_what_while_a_step_runs(server: Bench) -> None:
     with_alive, with_lock = set(), set()
     for pid in server.processes():
         links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-        with_alive |= {pid for link in links if link.endswith("/alive") and "flock" not in server.processes()[pid]}
+        with_alive |= {
+            pid for link in links if link.endswith("/alive") and "flock" not in server.processes()[pid]
+        }
         with_lock |= {pid for link in links if link.endswith("/backstay.lock")}
     words = server.processes()
     assert with_alive == {runner}
@@ -218,7 +228,11 @@ def test_cancel_right_at_the_start(dash: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("number", "outcome"),
-    [(signal.SIGTERM, ("cancelled", 130)), (signal.SIGHUP, ("deployed", 0)), (signal.SIGINT, ("deployed", 0))],
+    [
+        (signal.SIGTERM, ("cancelled", 130)),
+        (signal.SIGHUP, ("deployed", 0)),
+        (signal.SIGINT, ("deployed", 0)),
+    ],
 )
 def test_signals_to_the_runner(server: Bench, number: signal.Signals, outcome: tuple[str, int]) -> None:
     """TERM, as at a shutdown, cancels. HUP is the connection's end; INT is ignored in the background by POSIX."""
@@ -252,10 +266,13 @@ def test_a_heartbeat_while_a_step_is_quiet(dash: Bench) -> None:
     assert said(items, "alive")
 
 
-def test_a_clock_that_jumps_does_not_matter(server: Bench) -> None:
+def test_a_clock_that_jumps_does_not_matter(dash: Bench) -> None:
     jumps = 'n=$(wc -l <"$HOME/clock" 2>/dev/null); echo >>"$HOME/clock"\n'
-    server.script("date", f"#!/bin/sh\n{jumps}case $((n % 3)) in 0) echo 99999999999;; 1) echo 5;; *) echo rubbish;; esac\n")
-    items = server.deploy("one", step("two", f"exec {SLEEP} 60", timeout=5))
+    dash.script(
+        "date",
+        f"#!/bin/sh\n{jumps}case $((n % 3)) in 0) echo 99999999999;; 1) echo 5;; *) echo rubbish;; esac\n",
+    )
+    items = dash.deploy("one", step("two", f"exec {SLEEP} 60", timeout=5))
     state = events.fold(items)
     assert ended(items) == ("failed", 1)
     assert state.failed_step.why == "timeout"  # type: ignore[union-attr]

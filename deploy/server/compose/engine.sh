@@ -208,7 +208,8 @@ up_missing() {
         compose up -d --no-deps --no-recreate "$service" || fail "the service $service could not be started"
     done
     for service in $(dependencies "$@"); do
-        settle=0 health_url='' await "$service" || { show_logs "$service"; fail "the service $service $why"; }
+        # shellcheck disable=SC2034
+        (settle=0 health_url='' && await "$service" || { show_logs "$service"; fail "the service $service $why"; }) || exit
     done
 }
 

@@ -10,6 +10,7 @@
 forget() {
     for name in "$state/releases/$1/facts/"*.name; do
         [ -e "$name" ] || continue
+        # shellcheck disable=SC2034
         for role in before migrate migrate-before; do (id=$1 && let_go "$(cat "$name")" "$role"); done
     done
 }

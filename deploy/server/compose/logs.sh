@@ -12,20 +12,15 @@ else
     find_compose
     load
 fi
-
-# show OPTION...: of all containers of the service.
-show() {
-    for container in $(containers "$main"); do
-        docker_ logs --timestamps --tail "$log_lines" ${log_since:+--since "$log_since"} "$@" "$container" 2>&1 &
-    done
-    wait
-}
-
 [ -n "$(containers "$main")" ] || [ -n "$log_follow" ] || refuse "no container of $main is there" "fab deploy starts one."
-while :; do
-    now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    if [ -n "$log_follow" ]; then show --follow; else show; fi
-    [ -n "$log_follow" ] || break
-    log_since=$now log_lines=all
+
+# A log that is quiet does not notice that nobody reads it any more. So what shows it has a process group of its own,
+# which ends with the connection's shell.
+export log_lines log_since log_follow
+setsid sh ./show.sh &
+shown=$!
+[ -n "$log_follow" ] || wait "$shown"
+while kill -s 0 "$shown" 2>/dev/null; do
+    kill -s 0 "$$" 2>/dev/null || kill -s TERM -- "-$shown"
     sleep 1
 done

@@ -30,7 +30,7 @@ WORDS
         # shellcheck disable=SC2016
         set -- sh -c 'cd "$0" && exec "$@"' "$migrate_workdir" "$@"
     fi
-    run_once "backstay-$id-migrate" "$migrate_service" "$@"
+    run_once "backstay-$id-migrate" -e "PGAPPNAME=backstay-$id" "$migrate_service" "$@"
 }
 
 stop_migration() {

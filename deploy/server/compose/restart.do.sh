@@ -17,6 +17,7 @@ for service in $services; do
 done
 # shellcheck disable=SC2086
 [ -n "$migrate" ] || up_missing $services
+! url_answers || put facts/restart.answered yes
 main=${services%% *}
 fact image.before "$(awk 'NR == 1 { print $1 }' "facts/restart.$main.before")"
 # shellcheck disable=SC2086

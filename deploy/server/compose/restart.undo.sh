@@ -36,6 +36,8 @@ for service in $again; do
     # What was ill before may be so again.
     case $(recall "restart.$service.state") in running | healthy | starting) sound="$sound $service" ;; esac
 done
+# shellcheck disable=SC2034
+known restart.answered || health_url=''
 # shellcheck disable=SC2086
 {
     [ -z "$stopped" ] || compose up --no-start --no-deps --no-build --force-recreate $stopped ||

@@ -3,6 +3,7 @@
 . ./values.sh
 . ./lib.sh
 . ./git.sh
+. ./check_git.sh
 . ./engine.sh
 . ./migrate.sh
 
@@ -26,6 +27,7 @@ if [ -z "$force" ] && [ -e "$came_from" ] && ! grep -q . "$came_from"; then
 fi
 find_docker
 find_compose
+check_tree
 load
 same commit "$(head_commit)"
 # shellcheck disable=SC2046

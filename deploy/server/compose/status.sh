@@ -14,7 +14,8 @@ load
 answer image "$(inspect '{{.Image}}' $(containers "$main") | head -n 1)"
 now=$(state_of "$main")
 case $now in running* | healthy* | unhealthy* | starting*) answer running yes ;; esac
-case $now in running* | healthy*) settle=0 health_timeout=0 await "$main" && answer healthy yes ;; esac
+# shellcheck disable=SC2034
+case $now in running* | healthy*) (settle=0 health_timeout=0 && await "$main") && answer healthy yes ;; esac
 if [ -n "$migrate" ] && in_model "$migrate_service" && [ -n "$(image_id "$(image_name "$migrate_service")")" ]; then
     if probe state; then
         mv facts/probe.state facts/state.now

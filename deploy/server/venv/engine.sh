@@ -52,7 +52,7 @@ whole() { [ -s "$1/backstay.digest" ]; }
 
 # digest: the same for two environments that are made alike. Other files that are named in there are not seen.
 digest() { { "$python" -V 2>&1 && cat "$path/$requirements"; } | git_ hash-object --stdin; }
-names_files() { grep -Eq '^[[:space:]]*(-[rce]|--(req|con|edi)|[.]|/|file:)' "$path/$requirements"; }
+names_files() { grep -Eq '^[[:space:]]*(-[rce]|--(req|con|edi)|[.]|/)|file:' "$path/$requirements"; }
 
 # linked: what is where the environment in use belongs: none, folder, or link and where to.
 linked() {
@@ -80,11 +80,11 @@ point_to() {
         "$python" -c 'import os, sys; os.replace(*sys.argv[1:])' "$link.new" "$link"
 }
 
-# own VENV COMMAND: a command of the user's own, in a session of its own, without our pipe and our lock: what it leaves
-# running lives on when the step ends.
+# own VENV COMMAND: a command of the user's own, in a session of its own and without our pipe: what it leaves running
+# lives on when the step ends.
 own() {
     rm -f command.out
-    (as_app "$1" setsid sh -c "$2") >command.out 2>&1 9>&- &
+    (as_app "$1" setsid sh -c "$2") >command.out 2>&1 &
     command=$!
     trap 'kill -s TERM -- "-$command"' TERM
     wait "$command"
@@ -100,7 +100,7 @@ state_of() { if url_answers; then echo running; else echo starting; fi; }
 # show_logs: the last words of an application that did not come up. Its command may be one that follows the log.
 show_logs() {
     [ -n "$logs_command" ] || return 0
-    (export LOG_LINES=40 LOG_SINCE='' LOG_FOLLOW='' && as_app "$link" setsid sh -c "$logs_command") >log 2>&1 9>&- &
+    (export LOG_LINES=40 LOG_SINCE='' LOG_FOLLOW='' && as_app "$link" setsid sh -c "$logs_command") >log 2>&1 &
     sleep 2
     kill -s TERM -- "-$!" 2>/dev/null
     echo '--- last lines of the log ---'

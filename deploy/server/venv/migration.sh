@@ -26,7 +26,7 @@ WORDS
     in_venv sh -c 'cd "$0" && exec "$@"' "${venv_workdir:-${migrate_workdir:-.}}" "$@"
 }
 
-# A run keeps the lock until it has ended: there is none left to stop.
+# The lock is held until a step's processes have ended: none of them is left.
 stop_migration() { :; }
 
 restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }

@@ -1,0 +1,86 @@
+"""The guide's compose file word for word, on both Composes: good releases, then a failure at each step."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ..apps import breakages, dirty, migrations
+from .site import Site
+from .ways import builds, unwritable
+
+TWO = (migrations.add_table("parcels"), migrations.add_table("stamps"))
+
+
+@pytest.fixture(scope="module", params=["docker-compose", "docker compose"])
+def guide(site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    """The guide's application, and the Compose that it is deployed with."""
+    command = request.param
+    name = "guide1" if command == "docker-compose" else "guide2"
+    return site(name, "guide", settings=f'[compose]\ncommand = "{command}"')
+
+
+def test_good_releases(guide: Site) -> None:
+    guide.deploy()
+    guide.add_user("ann@example.org")
+    database = guide.look().database
+    guide.app.release(migrations=[migrations.AVATAR_URL])
+    done = guide.deploy()
+    assert done.result["applied"] == ["003"]
+    guide.add_user("bob@example.org")
+    guide.app.release()
+    done = guide.deploy()
+    assert done.result["applied"] == []
+    # Neither was the database touched, nor did the migration service start again with the backend.
+    assert done.after.database == database
+    assert len(guide.lab.state.containers(guide.project)) == 2
+
+
+def test_check_fails(guide: Site) -> None:
+    file = dirty(guide.path)
+    guide.app.release(migrations=TWO)
+    try:
+        guide.act("deploy").failed_at("check", 2)
+    finally:
+        guide.lab.as_user(guide.user, "git", "-C", guide.path, "checkout", "-q", "--", file)
+        guide.take_back()
+
+
+def test_pull_fails(guide: Site) -> None:
+    guide.app.release(migrations=TWO)
+    with unwritable(guide.lab, guide.path / "backend/migrations/versions"):
+        guide.act("deploy").failed_at("pull")
+    guide.take_back()
+
+
+def test_migrate_fails(guide: Site) -> None:
+    guide.app.release(migrations=[TWO[0], migrations.BAD_SQL])
+    guide.act("deploy").failed_at("migrate")
+    guide.take_back()
+
+
+def test_build_fails(guide: Site) -> None:
+    with builds(1) as change:
+        guide.app.release(migrations=TWO, breakages=[change])
+        done = guide.act("deploy")
+    done.failed_at("build")
+    assert done.result["undone"] == ["005", "004"]
+    guide.take_back()
+
+
+def test_restart_fails(guide: Site) -> None:
+    guide.app.release(migrations=TWO, breakages=[breakages.crash])
+    done = guide.act("deploy")
+    done.failed_at("restart")
+    assert done.result["undone"] == ["005", "004"]
+    # The migration service, on which the backend depends, did not bring them back.
+    assert len(guide.lab.state.containers(guide.project)) == 2
+    guide.take_back()
+
+
+def test_two_migrations_then_back(guide: Site) -> None:
+    before = guide.look()
+    guide.app.release(migrations=TWO)
+    assert guide.deploy().result["applied"] == ["004", "005"]
+    done = guide.act("rollback")
+    assert (done.code, done.result["undone"]) == (0, ["005", "004"]), done.told
+    assert done.after == before
