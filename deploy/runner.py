@@ -61,7 +61,7 @@ def request(verb: Verb, words: Iterable[str], values: Values, plan: Plan | None 
 
 
 def wrap(verb: Verb, words: Iterable[str], archive: bytes) -> Request:
-    """The request for a kit that is packed. Raises UsageError for a word that some login shell would interpret."""
+    """The request for a kit that is packed. Raises UsageError for a word that some login shell would run."""
     words = tuple(words)
     for word in words:
         if _NOT_SENT.search(word):

@@ -34,8 +34,9 @@ checkout() {
         "Clone the application there first: git clone URL '$path'; or correct the key path."
     git_folder=$(git -C "$path" rev-parse --absolute-git-dir 2>/dev/null)
     if [ -z "$git_folder" ]; then
-        [ "$(ls -ld "$path" | awk '{ print $3 }')" = "$(id -un)" ] || refuse "the checkout $path belongs to another user, and git will not work in it" \
-            "Deploy as its owner, or on the server: git config --global --add safe.directory '$path'"
+        [ "$(ls -ld "$path" | awk '{ print $3 }')" = "$(id -un)" ] ||
+            refuse "the checkout $path belongs to another user, and git will not work in it" \
+                "Deploy as its owner, or on the server: git config --global --add safe.directory '$path'"
         refuse "$path on the server is not a git checkout" "Clone the application there: git clone URL '$path'"
     fi
     [ -w "$git_folder" ] || refuse "the checkout $path belongs to another user, and cannot be written" \
@@ -99,7 +100,7 @@ interrupted() {
 install() {
     release=$state/releases/$id
     [ ! -e "$release" ] || refuse "a release $id exists already" "Try again in a second."
-    rm -rf "$state"/releases/.new-*
+    for new in "$state"/releases/.new-*; do [ ! -e "$new" ] || rm -rf "$new"; done
     new=$state/releases/.new-$id
     if ! { fill "$new" && mv "$new" "$release"; } 2>/dev/null; then
         rm -rf "$new"
@@ -111,7 +112,8 @@ install() {
 
 fill() {
     mkdir -p "$state/releases" && chmod 700 "$state" && cp -R "$kit" "$1" && mkdir "$1/facts" || return
-    put "$1/lock_file" "$lock" && put "$state/checkout" "$path" || return
+    printf '%s\n' "$lock" >"$1/lock_file" || return
+    [ -s "$state/checkout" ] || put "$state/checkout" "$path" || return
     [ ! -s "$state/current" ] || cp "$state/current" "$1/previous" || return
     mark "$1/journal" && mark "$1/alive"
 }

@@ -4,29 +4,38 @@
 #
 # The lock is kept by the runner, by the guard and by the leader of the step's session, so that nobody else starts while
 # an orphaned step still works; what a step starts has neither the lock nor FOLDER/alive. Functions that go to the
-# background close a descriptor by `exec`, since the shell keeps a copy of what it closes for a function alone.
+# background close a descriptor by `exec`, since the shell keeps a copy of what it closes for a function alone; and by
+# an `exec` of its own, since busybox keeps one until all of its redirections are made.
 
 awk_is=$(awk -W version 2>&1 </dev/null)
 export awk_is
 # What the filter takes for the end of a step's output.
 eof="[$id: end of output $$]"
 
-# make_pipe: a fresh one, since the filter of a runner that was killed may still read the old one.
+# make_pipe: a fresh one, since the filter of a runner that was killed may still read the old one. Both its ends are
+# open here, on 7: nobody who opens it waits, for ever, for a partner that was killed.
 make_pipe() {
     pipe=$PWD/pipe
     rm -f pipe
     mkfifo pipe || pipe=/dev/null
+    exec 7<>"$pipe"
 }
 
-# wait_for PID: its exit status. A signal interrupts `wait`; the child is gone only when its status could be had.
+# wait_for PID: its exit status. A signal interrupts `wait`, maybe just when the child has ended: then ask once more.
 wait_for() {
     while wait "$1"; status=$?; [ "$status" -gt 128 ] && kill -s 0 "$1" 2>/dev/null; do :; done
+    if [ "$status" -gt 128 ]; then
+        wait "$1" 2>/dev/null
+        again=$?
+        [ "$again" = 127 ] || status=$again
+    fi
     return "$status"
 }
 
 # work FOLDER SCRIPT: the step's process. Its leader waits with the lock for the script, which has no lock.
 work() {
-    exec 8>&- </dev/null >"$pipe" 2>&1
+    exec 8>&-
+    exec </dev/null >"$pipe" 2>&1 7>&-
     # shellcheck disable=SC2016
     cd "$1" && exec setsid sh -c 'sh "$0" 9>&-; exit' "$2"
 }
@@ -34,7 +43,8 @@ work() {
 # filter: the step's output, masked and bounded, to the journal. When the disk is full it must go on reading, lest
 # the step, or an undo, dies of a broken pipe; a line without end must not take all the memory.
 filter() {
-    exec 8>&- 9>&- <"$pipe" >>"$journal"
+    exec 8>&- 9>&-
+    exec <"$pipe" >>"$journal" 7>&-
     trap '' INT TERM
     # shellcheck disable=SC3045
     (ulimit -v 1000000; mask limit="$output_limit" eof="$eof") && return
@@ -47,7 +57,8 @@ end_output() { ! kill -s 0 "$filter" 2>/dev/null || printf '%s\n' "$eof" 1<>"$pi
 # guard PID SECONDS: a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
 # or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
 guard() {
-    exec 8>&- </dev/null >/dev/null 2>&1
+    exec 7>&- 8>&-
+    exec </dev/null >/dev/null 2>&1
     trap '' INT TERM
     second=0 stop=''
     while sleep 1 9>&-; do
@@ -72,10 +83,12 @@ guard() {
 # end_group SIGNAL PID: just started, a process has no group of its own yet.
 end_group() { kill -s "$1" -- "-$2" || kill -s "$1" "$2"; } 2>/dev/null
 
+forget_why() { [ ! -e why ] || rm -f why; }
+
 # execute FOLDER SCRIPT SECONDS: SCRIPT's exit status, run in the release's FOLDER; output goes, filtered, to the
 # journal. The file `why` says so if it was ended.
 execute() {
-    rm -f why
+    forget_why
     filter &
     filter=$!
     work "$1" "$2" &

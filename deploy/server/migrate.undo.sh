@@ -42,11 +42,12 @@ same_tables() {
 tables() { told "$1" table | grep -v '^alembic_version ' || :; }
 
 stop_migration
+result=0
 if [ "$(recall migrated)" = yes ]; then
     (downgrade)
     result=$?
-    # Also when this is a second try, after the pull was undone already.
-    tree_to "$(recall commit.before)" || fail "the checkout $path could not go back to $(recall commit.before)"
-    [ "$result" = 0 ] || exit "$result"
 fi
+# Also when this is a second try, after the pull was undone already.
+tree_to "$(recall commit.before)" || fail "the checkout $path could not go back to $(recall commit.before)"
+[ "$result" = 0 ] || exit "$result"
 restore_migration

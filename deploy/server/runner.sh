@@ -27,7 +27,7 @@ do_step() {
     hold "$name"
     event "\"event\":\"step\",\"step\":\"$name\",\"state\":\"begin\""
     result=1
-    rm -f why
+    forget_why
     if begin "$1" && execute "$PWD" "$1/do" "$seconds" && [ ! -e why ] && mark "$1/done"; then
         event "\"event\":\"step\",\"step\":\"$name\",\"state\":\"done\""
         return
@@ -43,9 +43,8 @@ begin() {
     read -r seconds <"$1/timeout"
     mark "$1/begun" || { say error "cannot write to $1" "Is the disk full?" && return 1; }
     [ -s "$1/undo" ] || return 0
-    [ -n "$safe" ] || sync -f . 2>/dev/null || sync
+    if [ -n "$safe" ]; then durable "$1/begun"; else sync -f . 2>/dev/null || sync; fi || return
     safe=yes
-    durable "$1/begun"
 }
 
 undo_step() {

@@ -119,10 +119,17 @@ class Site:
         """``fab recover``."""
         return Outcome(self.bench.run("recover", plan=self.questions))
 
-    def ask(self, *words: str) -> list[events.Item]:
-        """``fab status`` and ``fab logs``."""
-        asked = self.bench.start(words[0], *words[1:], plan=self.questions)  # type: ignore[arg-type]
-        return self.bench.watch(asked, lambda item: False)
+    def status(self) -> dict[str, str]:
+        """``fab status``."""
+        asked = self.bench.start("status", plan=self.questions)
+        items = self.bench.watch(asked, lambda item: False)
+        answers = [item for item in items if isinstance(item, events.Event) and item.name == "answer"]
+        return {answer.text("name"): answer.text("value") for answer in answers}
+
+    def logs(self, lines: int) -> list[str]:
+        """``fab logs --no-follow``."""
+        asked = self.bench.start("logs", str(lines), "", "", plan=self.questions)
+        return asked.communicate(timeout=30)[0].decode().splitlines()
 
     def http(self, path: str, body: object = None) -> object | None:
         """The application's answer; None when there is none."""

@@ -20,6 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = available() if mine else None
     for item in mine:
         item.add_marker(pytest.mark.lab)
+        item.add_marker(pytest.mark.timeout(900))
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -226,7 +226,7 @@ class Site:
             **options,
         )
 
-    def fab(self, *words: str, timeout: float = 150, **options: Any) -> Done:
+    def fab(self, *words: str, timeout: float = 400, **options: Any) -> Done:
         """Run fab to its end."""
         before, began = self.look(), time.monotonic()
         with _ended(self.start(*words, **options)) as process:
@@ -316,6 +316,13 @@ class Site:
         file = self.state / "current"
         return file.read_text().strip() if file.exists() else ""
 
+    def restart(self) -> float:
+        """Restart the service by hand; the seconds until it answers again."""
+        began = time.monotonic()
+        engine.docker("restart", self.lab.state.container_of(self.project, self.service) or "")
+        self.wait(lambda: self._ask(0)[0], 120, "an answer")
+        return time.monotonic() - began
+
     def wait(self, condition: Callable[[], object], seconds: float = 60, what: str = "") -> None:
         """Until a condition holds."""
         deadline = time.monotonic() + seconds
@@ -330,7 +337,7 @@ class Site:
 
     def idle(self) -> None:
         """Until no release is at work."""
-        self.wait(lambda: not self.runners(), 120, "the end of the release")
+        self.wait(lambda: not self.runners(), 400, "the end of the release")
 
     def runners(self) -> list[int]:
         """The processes of releases that are at work."""

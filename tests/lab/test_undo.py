@@ -107,9 +107,9 @@ def test_an_empty_downgrade_and_a_person_who_accepts(shop: Site) -> None:
 def test_a_revision_of_somebody_else_stays(shop: Site) -> None:
     shop.app.release(migrations=[TABLE], breakages=[slow_build(4), breakages.crash])
     process = shop.start("deploy", "--json")
-    shop.wait(lambda: shop.step_now() == "build", 60, "the build")
+    shop.wait(lambda: shop.step_now() == "build", 200, "the build")
     shop.sql("UPDATE alembic_version SET version_num = '999'; CREATE TABLE theirs (id int)")
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=300)
     assert (process.returncode, shop.look().heads) == (3, ("999",)), out[-3000:]
     assert "somebody migrated the database further, to 999" in out
     shop.sql("UPDATE alembic_version SET version_num = '004'; DROP TABLE theirs")

@@ -1,4 +1,4 @@
-"""A server for the runner: a home folder, a git checkout, and one POSIX shell, all on this machine, no SSH."""
+"""A server for the runner: a home folder, a git checkout and a POSIX shell, all on this machine, no SSH."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def tool(name: str) -> str:
 class Bench:
     """``run`` sends a request as the SSH login shell would and returns the items that came back.
 
-    ``quick``: what the scripts take for a second is a tenth of one, and busybox's `tail`, which looks once a second
-    whether there is more, is not used.
+    ``quick``: what the scripts take for a second is a tenth of one, and busybox's `tail`, which looks once a
+    second whether there is more, is not used.
     """
 
     root: Path

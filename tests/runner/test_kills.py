@@ -1,4 +1,4 @@
-"""kill -9 anywhere. Afterwards, `recover` or the next deployment: all is new or all is as it was, and is said so.
+"""kill -9 anywhere. After `recover` or the next deployment all is new or all is as it was, and is said so.
 
 Without more, a sample of the statements is tried; BACKSTAY_EXAMPLES=10000 tries them all.
 """

@@ -1,6 +1,6 @@
-"""A server under random use, against a simple model: deployments that succeed, fail or hang, undo that fails once,
-kills at random statements, cancel, recovery and rollback in any order. The three files must always be all of one
-release, and of the one that the records name.
+"""A server under random use, against a simple model: deployments that succeed, fail or hang, undo that fails
+once, kills at random statements, cancel, recovery and rollback in any order. The three files must always be
+all of one release, and of the one that the records name.
 
 The default is a few seconds; BACKSTAY_EXAMPLES=1000 tries as many stories.
 """

@@ -113,12 +113,16 @@ def test_the_filter_hands_on_each_line_at_once(server: Bench) -> None:
 
 def test_killing_the_filter_fails_the_step_and_no_more(dash: Bench) -> None:
     """Whoever kills it: the step, or what is left of it, is undone."""
-    kills = f"""for file in /proc/[0-9]*; do
-    [ "$(tr '\\0' ' ' <$file/cmdline 2>/dev/null | grep -c 'mask.awk limit')" = 0 ] || kill -9 ${{file#/proc/}}
+    kills = f"""runner=$(awk '{{ print $4 }}' /proc/$PPID/stat)
+for file in /proc/[0-9]*; do
+    case $(tr '\\0' ' ' <$file/cmdline 2>/dev/null) in
+        *"mask.awk limit="*"eof="*" $runner]"*) kill -9 ${{file#/proc/}} && touch ~/killed ;;
+    esac
 done; {SLEEP} 0.2; for n in 1 2 3 4 5; do echo more || exit 5; {SLEEP} 0.05; done"""
     items = dash.deploy(step("one", kills), step("two", "exit 1"))
     assert ended(items) == ("failed", 1)
     assert dash.lines()[-1] == "undo one"
+    assert (dash.home / "killed").exists()
 
 
 # --- a full disk ---

@@ -1,4 +1,4 @@
-"""A server whose whole state is a few files, changed by steps; and a runner that kills itself at a chosen statement."""
+"""A server whose state is three files, changed by steps; and a runner that kills itself where it is told."""
 
 from __future__ import annotations
 

@@ -83,7 +83,10 @@ try_compose() {
 load() {
     : >facts/profiles
     printf '%s\n' "$compose_profiles" | sed '/^$/d' >facts/profiles
-    compose config --no-interpolate 2>facts/config.error | awk -f model.awk >facts/model
+    # v2 checks less without values, v1 more: it refuses a port that is a variable. But v1 shows all profiles anyway.
+    if [ "$(major)" = 1 ]; then values=''; else values=--no-interpolate; fi
+    # shellcheck disable=SC2086
+    compose config $values 2>facts/config.error | awk -f model.awk >facts/model
     [ -s facts/model ] || refuse_file
     model "$migrate_service" profile >>facts/profiles
     # The values pass through this pipe only.

@@ -23,7 +23,7 @@ run_migration() {
 $migrate_command
 WORDS
     # shellcheck disable=SC2016
-    in_venv sh -c 'cd "$0" && exec "$@"' "${venv_workdir:-${migrate_workdir:-.}}" "$@"
+    in_venv env "PGAPPNAME=backstay-$id" sh -c 'cd "$0" && exec "$@"' "${venv_workdir:-${migrate_workdir:-.}}" "$@"
 }
 
 # The lock is held until a step's processes have ended: none of them is left.

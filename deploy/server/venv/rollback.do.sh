@@ -3,6 +3,7 @@
 . ./values.sh
 . ./lib.sh
 . ./git.sh
+. ./check_git.sh
 . ./engine.sh
 . ./migrate.sh
 
@@ -17,9 +18,17 @@ same() {
             "Put it back, or roll back all the same: fab rollback --force"
 }
 
+first=$(tail -n 1 of)
+if [ -z "$force" ] && [ "$(cat "$state/releases/$first/facts/venv.before" 2>/dev/null)" = none ]; then
+    fail "there is nothing to go back to: before release $first there was no environment" \
+        "fab rollback --force takes the application away, as it was then."
+fi
+check_tree
 same commit "$(head_commit)"
 same image "$(image "$(linked)")"
 if [ -n "$migrate" ] && [ -e "$there/heads.after" ]; then
+    venv=$(cat "$there/migrate.venv")
+    whole "$venv" || fail "the environment $venv, which the migrations need, is gone"
     look now
     same heads "$(told now heads)"
 fi
