@@ -146,7 +146,7 @@ def records(server: Server) -> list[events.State]:
 
 
 def _answers(server: Server, verb: Verb) -> Iterator[events.Event]:
-    asked, decoder = question(server, verb), events.Decoder()
+    asked, decoder = question(server, verb), events.Decoder(greeting=True)
     with server.connect() as transport:
         channel = transport.execute(asked.command, asked.stdin)
         channel.close_stdin()
@@ -171,7 +171,7 @@ class Watch:
     started: bool = False
     interrupts: int = 0
     _asked: int = 0
-    _decoder: events.Decoder = field(default_factory=events.Decoder)
+    _decoder: events.Decoder = field(default_factory=lambda: events.Decoder(greeting=True))
 
     def run(self, request: Request, release: str = "") -> events.State:
         """The state at the end: with an outcome, ``lost`` when the runner is gone, else left to itself.
@@ -207,7 +207,6 @@ class Watch:
             if isinstance(item, events.Event) and item.name in events.OUTSIDE:
                 self._beside(item)
             elif self.started:
-                # What comes before the first answer is the login shell's banner.
                 self.state = events.advance(self.state, item)
                 self.watcher.item(item, self.state)
 
@@ -255,7 +254,7 @@ class Watch:
                 if not _may_pass(failure):
                     raise
                 continue
-            self._decoder = events.Decoder(self._decoder.offset)
+            self._decoder = events.Decoder(self._decoder.offset, greeting=True)
             return question(self.server, "follow", self.release, str(self._decoder.offset))
         raise ConnectionLostError("the connection is gone; the deployment goes on without it", "fab attach")
 

@@ -189,7 +189,10 @@ run() {
     [ "$kind" != deploy ] || cancellable=yes
     for step in steps/*; do
         [ "$cancellable" = no ] || [ ! -e cancel ] || undone cancelled 130
-        do_step "$step" && continue
+        if do_step "$step"; then
+            [ ! -e facts/unchanged ] || end deployed 0
+            continue
+        fi
         [ "$(cat why 2>/dev/null)" != cancelled ] || undone cancelled 130
         undone failed 1
     done
