@@ -121,9 +121,7 @@ class Command:
         down_to = f", down to {to}" if to else ""
         self.stdout.write(f"Roll back release {view.clean(release)}{down_to} on {self.target.name}.\n")
         if applied:
-            self.stdout.write(
-                f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n"
-            )
+            self.stdout.write(f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n")
         self.stdout.write("Go on? [y/N] ")
         self.stdout.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -129,7 +129,7 @@ def recover(command: Command, target: str = "", accept: bool = False, json: bool
     return command.recover(accept=accept)
 
 
-@fabric_task(auto_shortflags=False)
+@fabric_task(auto_shortflags=False)  # type: ignore[untyped-decorator]
 def demo(_context: Any) -> None:
     """Show the whole story on this machine, without server and Docker."""
     from deploy.demo import main

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034
 # Is it up, and does it stay up? The engine gives state_of SERVICE: one line a container or process, a word and what
 # changes when it does not stay up.
 
@@ -22,7 +22,7 @@ await() {
 
 # judge: $now against $before.
 judge() {
-    judgement=wait
+    judgement='wait'
     case $now in
         *unhealthy*) why="is unhealthy" judgement=hopeless ;;
         *exited* | *dead* | *paused*) why="has stopped" judgement=hopeless ;;

@@ -39,7 +39,7 @@ def find_config():
     if len(found) != 1:
         seen = ", ".join(found) or "none"
         raise CommandError(
-            "one alembic.ini is wanted in %s, found: %s; set workdir in [migrate]" % (os.getcwd(), seen)
+            f"one alembic.ini is wanted in {os.getcwd()}, found: {seen}; set workdir in [migrate]"
         )
     file = os.path.abspath(found[0])
     for folder in (os.path.dirname(file), os.path.dirname(os.path.dirname(file)), os.getcwd()):
