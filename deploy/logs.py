@@ -59,7 +59,7 @@ def _lines(
     wait = pauses(RECONNECT_FOR)
     while True:
         try:
-            for line in _once(server, str(lines), seen or since, follow, until):
+            for line in _once(server, "all" if seen else str(lines), seen or since, follow, until):
                 at = _TIME.match(line)
                 if at and seen and at[1] <= seen:
                     continue

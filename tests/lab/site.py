@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ class Picture:
     database: str | None
     health: int
     version: str
+
+    def same(self, other: Picture) -> bool:
+        """Whether the server is as it was then, but for the images that are kept for a rollback."""
+        plain = [{n: i for n, i in each.tags.items() if n.endswith(":latest")} for each in (self, other)]
+        return plain[0] == plain[1] and replace_(self, tags={}) == replace_(other, tags={})
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ class Site:
                 'files = ["compose.yml", "compose.deploy.yml"]\nservices = ["web", "worker"]\n'
             )
             sections["migrate"] = 'service = "web"\ncommand = "alembic upgrade head"\n'
-        top, *given = settings.split("\n[")
+        top, *given = f"\n{settings}".split("\n[")
         for section in given:
             head, _, body = section.partition("]\n")
             sections[head] = sections.get(head, "") + body + "\n"

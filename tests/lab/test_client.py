@@ -66,8 +66,9 @@ def test_killed_in_a_step_of_a_good_release(shop: Site, step: str) -> None:
     with running(shop, until=step) as process:
         kill(process)
     deployed(shop, before)
-    done = shop.act("attach")
+    done = shop.fab("attach", "--json")
     assert (done.code, done.result["outcome"], done.after) == (0, "deployed", done.before)
+    assert done.result["commit"] == {"before": before.commit, "after": done.after.commit}
 
 
 @pytest.mark.parametrize(("event", "step"), [("step", "build"), ("undo", "migrate")])

@@ -30,12 +30,6 @@ def pictures(shop: Site) -> list[Picture]:
     return seen
 
 
-def same(now: Picture, then: Picture) -> bool:
-    """Whether the server is as it was then, but for names of images that are kept."""
-    plain = [{name: of for name, of in each.tags.items() if name.endswith(":latest")} for each in (now, then)]
-    return plain[0] == plain[1] and vars(now) | {"tags": 0} == vars(then) | {"tags": 0}
-
-
 def refused(site: Site, *words: str) -> str:
     """What fab says as it refuses, with nothing touched."""
     done = site.act(*words)
@@ -77,13 +71,13 @@ def test_force_goes_on(shop: Site, pictures: list[Picture]) -> None:
     assert (done.code, done.result["outcome"], done.result["undone"]) == (0, "rolled-back", ["005", "004"])
     assert done.after.users == done.before.users
     shop.sql("DELETE FROM users WHERE email LIKE 'bob%'")
-    assert same(shop.look(), pictures[1])
+    assert shop.look().same(pictures[1])
 
 
 def test_once_more(shop: Site, pictures: list[Picture]) -> None:
     done = shop.act("rollback")
     assert (done.code, done.result["undone"]) == (0, ["003"]), done.told
-    assert same(done.after, pictures[0])
+    assert done.after.same(pictures[0])
 
 
 def test_then_there_is_nothing_to_go_back_to(shop: Site) -> None:
@@ -100,7 +94,7 @@ def test_deploys_again_and_goes_back_by_two(shop: Site, pictures: list[Picture])
     refused(shop, "rollback", "--to", "20200101T000000-0000000")
     done = shop.act("rollback", "--to", again.result["release"])
     assert (done.code, done.result["undone"]) == (0, ["006"]), done.told
-    assert same(done.after, again.after)
+    assert done.after.same(again.after)
     assert shop.current == again.result["release"]
 
 

@@ -17,7 +17,7 @@ def process_list() -> Iterator[set[str]]:
 
     def look() -> None:
         word = PASSWORD.encode()
-        while not stop.wait(0.01):
+        while not stop.wait(0.05):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     line = file.read_bytes()
