@@ -26,6 +26,7 @@ demo: $(READY) ## the whole story on this machine: no Docker, no root
 test: unit lab ## all tests
 
 unit: $(READY) ## the tests that need no server
+	$(BIN)/python -m tests.lab tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/lab
 
 lab: $(READY) ## the tests on a real server, which they install here (Debian 12, root)
