@@ -101,7 +101,7 @@ class Command:
     ) -> int:
         """``fab deploy``."""
         release, request = deployment.deploy(self.server, ref, skip_backup=skip_backup, if_changed=if_changed)
-        result = self._watch(request, release, detach=detach)
+        result = self.watch(request, release, detach=detach)
         if result.outcome == "deployed" and logs and not self.json:
             self._tail(None if follow else self.target.logs.seconds)
         return result.exit_code
@@ -111,10 +111,10 @@ class Command:
         if not yes and sys.stdin.isatty() and self.stdout.isatty() and not self.json:
             self._confirm(to)
         release, request = deployment.rollback(self.server, to, force=force)
-        return self._watch(request, release).exit_code
+        return self.watch(request, release).exit_code
 
     def _confirm(self, to: str) -> None:
-        answers = self._ask("current")
+        answers = self.ask("current")
         release, applied = answers.get("release", ""), answers.get("applied", "")
         if not release:
             return
@@ -129,20 +129,20 @@ class Command:
 
     def attach(self, release: str) -> int:
         """``fab attach``."""
-        return self._watch(deployment.question(self.server, "attach", *filter(None, [release]))).exit_code
+        return self.watch(deployment.question(self.server, "attach", *filter(None, [release]))).exit_code
 
     def cancel(self) -> int:
         """``fab cancel``: 0 when the deployment was stopped and undone."""
-        result = self._watch(deployment.question(self.server, "cancel"))
+        result = self.watch(deployment.question(self.server, "cancel"))
         return 0 if result.outcome == "cancelled" and result.exit_code == 130 else result.exit_code
 
     def recover(self, *, accept: bool) -> int:
         """``fab recover``: 0 when nothing is left to recover."""
         if accept:
-            answers = self._ask("accept")
+            answers = self.ask("accept")
             self.stdout.write(f"Release {view.clean(answers.get('accepted', ''))} is put aside as it is.\n")
             return 0
-        return self._watch(deployment.question(self.server, "recover"), recovering=True).exit_code
+        return self.watch(deployment.question(self.server, "recover"), recovering=True).exit_code
 
     def logs(self, lines: str, since: str, *, follow: bool) -> int:
         """``fab logs``."""
@@ -152,7 +152,7 @@ class Command:
 
     def status(self) -> int:
         """``fab status``."""
-        answers = self._ask("status")
+        answers = self.ask("status")
         shown = view.Status(
             app=self.target.app,
             target=self.target.name,
@@ -177,7 +177,7 @@ class Command:
             states = deployment.records(self.server)
         except BackstayError as error:
             states = []
-            self._warn(f"the server's records could not be read: {error.message}", error.hint)
+            self.warn(f"the server's records could not be read: {error.message}", error.hint)
         ledger = Ledger.open(target.ledger)
         ledger.record(*(self._entry(state) for state in states))
         rows = [
@@ -196,7 +196,7 @@ class Command:
         view.show_history(rows, self.stdout, self.environ)
         return 0
 
-    def _watch(
+    def watch(
         self,
         request: Request,
         release: str = "",
@@ -204,6 +204,7 @@ class Command:
         detach: bool = False,
         recovering: bool = False,
     ) -> view.Result:
+        """Follow what the request starts to its end, on screen and into the ledger; gives the result."""
         screen = view.open_view(
             "json" if self.json else "auto",
             self.stdout,
@@ -238,7 +239,7 @@ class Command:
             return view.result_from_state(state, outcome="rolled-back", exit_code=0)
         return view.result_from_state(state)
 
-    def _ask(self, verb: Verb) -> dict[str, str]:
+    def ask(self, verb: Verb) -> dict[str, str]:
         """The answers to a question; a note of the server's that says error is raised."""
         return deployment.ask(self.server, verb)
 
@@ -252,10 +253,11 @@ class Command:
             lines=lines or self.target.logs.lines,
             since=since,
             seconds=seconds,
-            warn=self._warn,
+            warn=self.warn,
         )
 
-    def _warn(self, text: str, hint: str = "") -> None:
+    def warn(self, text: str, hint: str = "") -> None:
+        """A warning on standard error."""
         with suppress(OSError):
             self.stderr.write(f"warning: {text}\n" + (f"  {hint}\n" if hint else ""))
 
@@ -288,7 +290,7 @@ class Command:
                 raise self._ledger
             self._ledger.record(self._entry(state))
         except LedgerError as error:
-            self._warn(f"the ledger was not written: {error.message}", error.hint)
+            self.warn(f"the ledger was not written: {error.message}", error.hint)
 
 
 def _count(text: str, option: str) -> int:

@@ -114,8 +114,9 @@ def rollback(server: Server, to: str, *, force: bool = False) -> tuple[str, Requ
 
 
 def question(server: Server, verb: Verb, *words: str) -> Request:
-    """The request of a verb that starts nothing."""
-    return server.request(verb, *words, plan=recipe.questions(ENGINES[server.target.engine]))
+    """The request of a verb that starts nothing; its id names what it may run for the answer."""
+    plan = recipe.questions(ENGINES[server.target.engine])
+    return server.request(verb, *words, plan=plan, values={"id": new_id()})
 
 
 def ask(server: Server, verb: Verb) -> dict[str, str]:
