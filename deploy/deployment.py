@@ -147,12 +147,17 @@ def records(server: Server) -> list[events.State]:
 
 
 def _answers(server: Server, verb: Verb) -> Iterator[events.Event]:
-    asked, decoder = question(server, verb), events.Decoder(greeting=True)
+    return (item for item in listen(server, verb) if isinstance(item, events.Event))
+
+
+def listen(server: Server, verb: Verb, *words: str) -> Iterator[events.Item]:
+    """All that the server says to a question, lines of output too."""
+    asked, decoder = question(server, verb, *words), events.Decoder(greeting=True)
     with server.connect() as transport:
         channel = transport.execute(asked.command, asked.stdin)
         channel.close_stdin()
         for data in channel.read():
-            yield from (item for item in decoder.feed(data) if isinstance(item, events.Event))
+            yield from decoder.feed(data)
 
 
 @dataclass

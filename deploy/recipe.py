@@ -87,6 +87,8 @@ def values(target: Target, engine: Engine) -> Values:
 def common() -> dict[str, str]:
     """The scripts that every engine uses."""
     names = (
+        "ask.sh",
+        "database.py",
         "git.sh",
         "check_git.sh",
         "health.sh",

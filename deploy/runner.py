@@ -29,6 +29,7 @@ Verb = Literal[
     "attach",
     "cancel",
     "status",
+    "ask",
     "current",
     "logs",
     "records",

@@ -1,43 +1,22 @@
-"""The tasks that ``fab`` shows, and the one place where an error becomes words and an exit code.
+"""The tasks that ``fab`` shows.
 
 Only Fabric is imported here: ``fab --list`` and completion must not pay for anything else.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fabric import task as fabric_task
 from invoke import Collection, Exit
 
+from deploy import tasks_db
+from deploy.tasking import JSON as _JSON
+from deploy.tasking import TARGET as _TARGET
+from deploy.tasking import task
+
 if TYPE_CHECKING:
     from deploy.commands import Command
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_TARGET = "the target of deploy.toml (else BACKSTAY_TARGET, else the only one)"
-_JSON = "one JSON object a line, the result last"
-
-
-def task(**help_texts: str) -> Callable[[F], Any]:
-    """A Fabric task whose body gives a ``Command``; flags are long ones only, so that they stay the same."""
-
-    def decorate(body: F) -> Any:
-        @functools.wraps(body)
-        def run(context: Any, **options: Any) -> None:
-            from deploy.commands import execute
-
-            code = execute(context, body, options, os.environ, sys.stdout, sys.stderr)
-            if code:
-                raise Exit(code=code)
-
-        return fabric_task(help=help_texts, auto_shortflags=False)(run)
-
-    return decorate
 
 
 @task(
@@ -139,4 +118,6 @@ def demo(_context: Any) -> None:
         raise Exit(code=code)
 
 
-namespace = Collection(deploy, rollback, logs, status, history, attach, cancel, recover, demo)
+namespace = Collection(
+    deploy, rollback, logs, status, history, attach, cancel, recover, demo, db=tasks_db.namespace
+)

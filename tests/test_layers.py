@@ -14,13 +14,15 @@ LAYERS = [
     {"deployment", "view"},
     {"logs", "demo"},
     {"commands"},
+    {"database", "tasking"},
+    {"tasks_db"},
     {"tasks"},
 ]
 #: Who may import which library; a library that is not named here is the standard library's.
 LIBRARIES = {
     "paramiko": {"transport", "embedded"},
-    "fabric": {"transport", "tasks"},
-    "invoke": {"transport", "tasks"},
+    "fabric": {"transport", "tasking", "tasks"},
+    "invoke": {"transport", "tasking", "tasks_db", "tasks"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "rich": {"view"},

@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 TESTS = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
 TABLE = {
     match[1]: re.findall(r"`(--[a-z-]+)", match[2])
-    for match in re.finditer(r"^\| `fab ([a-z]+)` \| (.*) \|$", README, re.M)
+    for match in re.finditer(r"^\| `fab ([a-z.]+)` \| (.*) \|$", README, re.M)
 }
 
 

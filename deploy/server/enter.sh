@@ -287,6 +287,20 @@ verb_records() {
     leave
 }
 
+# verb_ask WORD...: what the deployed migrations say, masked; then whether they could.
+verb_ask() {
+    tools
+    checkout
+    mkdir -p facts
+    answer asked
+    (. ./ask.sh) >said 2>complaints
+    asked=$?
+    mask <said | cat
+    [ "$asked" = 0 ] || grep -Ev '^ *(Container|Network|Volume) ' complaints | mask | cat
+    answer status "$asked"
+    leave
+}
+
 # verb_logs LINES SINCE FOLLOW: masked, each line with its time first.
 verb_logs() {
     checkout

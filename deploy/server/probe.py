@@ -1,20 +1,19 @@
 """Asks Alembic about the database, and undoes exact revisions. Runs where migrations run, with their env.py.
 
-usage: probe.py state [NAME]               heads, code heads, pending revisions, dialect, digests of tables;
+usage: probe.py state [NAME]               heads, code heads, pending revisions, the database, its tables;
                                            statements of connections called NAME are ended before
        probe.py downgrade BEFORE ALLOWED   back to the heads BEFORE; only revisions of ALLOWED may be undone
-       probe.py sqlite-backup [FILE]       a consistent copy of a SQLite database, to FILE or as answers
+       probe.py upgrade AIM ALLOWED        on to the heads AIM; only revisions of ALLOWED may be applied
+       probe.py VERB [WORD...]             see database.py, which is read before this file
 
 Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print besides.
 Works with Python 3.8, Alembic 1.5 and SQLAlchemy 1.4 and newer.
 """
 
-import base64
 import glob
 import hashlib
 import os
 import sys
-import tempfile
 import time
 
 from alembic import command
@@ -87,7 +86,7 @@ class Migrations:
 
 
 def digests(connection):
-    """One digest a table: columns, keys and indexes, without names of constraints and order of columns."""
+    """A table, its digest and its columns; of constraints without names, of columns without order."""
     inspector = inspect(connection)
     for table in sorted(inspector.get_table_names()):
         columns = sorted(
@@ -105,7 +104,25 @@ def digests(connection):
             if all(i["column_names"])
         )
         shape = repr((columns, keys, foreign, indexes))
-        yield table, hashlib.sha256(shape.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(shape.encode()).hexdigest()[:16]
+        yield word(table), digest, [word(column[0]) for column in columns]
+
+
+def word(name):
+    return name.replace(" ", "_")
+
+
+def size_of(context):
+    """Bytes that the database takes; nothing where that cannot be asked."""
+    ask = {
+        "postgresql": "SELECT pg_database_size(current_database())",
+        "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+        "mysql": "SELECT sum(data_length) FROM information_schema.tables WHERE table_schema = database()",
+    }
+    ask["mariadb"] = ask["mysql"]
+    if context.dialect.name not in ask:
+        return ""
+    return int(context.connection.exec_driver_sql(ask[context.dialect.name]).scalar() or 0)
 
 
 def state(migrations):
@@ -125,10 +142,14 @@ def state(migrations):
             pending = migrations.newest_first(code, migrations.ancestors(code) - done)
             answer("pending", *reversed(pending))
         answer("dialect", context.dialect.name)
-        answer("host", context.connection.engine.url.host or "")
+        url = context.connection.engine.url
+        answer("host", url.host or "")
+        answer("database", url.database or "")
+        answer("size", size_of(context))
         answer("transactional", "yes" if context.impl.transactional_ddl else "")
-        for table, digest in digests(context.connection):
-            answer("table", table.replace(" ", "_"), digest)
+        for table, digest, columns in digests(context.connection):
+            answer("table", table, digest)
+            answer("columns", table, *columns)
         return []
 
     migrations.run(look, dont_mutate=True)
@@ -137,7 +158,10 @@ def state(migrations):
 
 def end(migrations, name=None):
     """Statements of a killed migration go on in PostgreSQL: end those of connections called NAME."""
-    ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '%s'"
+    ask = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = '%s' AND pid <> pg_backend_pid()"
+    )
 
     def terminate(heads, context):
         tries = 20 if name and context.dialect.name == "postgresql" else 0
@@ -179,29 +203,20 @@ def downgrade(migrations, before, allowed):
     state(migrations)
 
 
-def sqlite_backup(migrations, file=None):
-    import sqlite3
+def upgrade(migrations, aim, allowed):
+    def choose(heads, context):
+        missing = migrations.ancestors(aim) - migrations.ancestors(heads)
+        order = migrations.newest_first(aim, missing)[::-1]
+        stray = [revision for revision in order if revision not in allowed]
+        if stray:
+            raise CommandError("revisions that were not asked for would be applied: " + " ".join(stray))
+        if order:
+            print("alembic upgrade, exactly:", *order, file=sys.stderr)
+        found = migrations.script.revision_map
+        return [MigrationStep.upgrade_from_script(found, found.get_revision(r)) for r in order]
 
-    def copy(heads, context):
-        with tempfile.TemporaryDirectory() as folder:
-            name = file or os.path.join(folder, "copy.db")
-            target = sqlite3.connect(name)
-            source = context.connection.connection
-            getattr(source, "driver_connection", source).backup(target)
-            if target.execute("PRAGMA integrity_check").fetchone() != ("ok",):
-                raise CommandError("the copy of the database is damaged")
-            target.close()
-            if not file:
-                send(name)
-        return []
-
-    migrations.run(copy, dont_mutate=True)
-
-
-def send(name):
-    with open(name, "rb") as copied:
-        for piece in iter(lambda: copied.read(57 * 1024), b""):
-            answer("data", base64.b64encode(piece).decode())
+    migrations.run(choose)
+    state(migrations)
 
 
 def main(verb, *arguments):
@@ -212,8 +227,10 @@ def main(verb, *arguments):
             state(migrations)
         elif verb == "downgrade":
             downgrade(migrations, arguments[0].split(), arguments[1].split())
+        elif verb == "upgrade":
+            upgrade(migrations, arguments[0].split(), arguments[1].split())
         else:
-            sqlite_backup(migrations, *arguments)
+            globals()[verb.replace("-", "_")](migrations, answer, *arguments)
     except CommandError as error:
         answer("error", str(error).replace("\n", " "))
         sys.exit(1)

@@ -312,6 +312,10 @@ def test_one_line_is_enough_for_a_fabfile(laptop: Laptop, tmp_path: Path) -> Non
     assert listed == {
         "attach",
         "cancel",
+        "db.check",
+        "db.current",
+        "db.history",
+        "db.sql",
         "demo",
         "deploy",
         "history",

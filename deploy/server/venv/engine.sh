@@ -110,5 +110,5 @@ show_logs() {
 
 # probe NAME ARGUMENT...: probe.py in the environment; its answer is in facts/probe.NAME.
 probe() {
-    in_venv sh -c "$(cat probe.sh)" backstay "$(cat probe.py)" "${venv_workdir:-$migrate_workdir}" "$@" >"facts/probe.$1"
+    in_venv env "PGAPPNAME=backstay-$id" sh -c "$(cat probe.sh)" backstay "$(cat database.py probe.py)" "${venv_workdir:-$migrate_workdir}" "$@" >"facts/probe.$1"
 }

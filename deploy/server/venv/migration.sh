@@ -10,6 +10,12 @@ ready_migration() {
     [ "$venv" = "$used" ] || make_venv "$venv" || fail "the environment for the migrations could not be made"
 }
 
+# ready_database: the environment in use, for what is no release.
+ready_database() {
+    venv=$link
+    [ -x "$venv/bin/python" ] || fail "there is no environment $venv on the server" "fab deploy makes it."
+}
+
 use_migration() {
     venv=$(recall migrate.venv)
     whole "$venv" || fail "the environment $venv, which the migrations need, is gone"
