@@ -27,7 +27,7 @@ test: unit lab ## all tests
 
 unit: $(READY) ## the tests that need no server
 	$(BIN)/python -m tests.lab tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/lab
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/lab
 
 lab: $(READY) ## the tests on a real server, which they install here (Debian 12, root)
 	$(BIN)/python -m pytest tests/lab

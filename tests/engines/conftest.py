@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,25 +38,40 @@ else:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables with which pip finds the example's requirements here and asks nobody."""
-    folder = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-    subprocess.run([*command, "-r", str(EXAMPLE / "requirements.txt")], check=True, timeout=280)
+    with made_once(tmp_path_factory, "wheels") as (folder, new):
+        if new:
+            command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
+            subprocess.run([*command, "-r", str(EXAMPLE / "requirements.txt")], check=True, timeout=280)
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}
 
 
 @pytest.fixture(scope="session")
 def quick_python(wheels: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A program that is Python, but for the making of environments."""
-    folder = tmp_path_factory.mktemp("python")
-    template = folder / "template"
-    subprocess.run([sys.executable, "-m", "venv", str(template)], check=True, timeout=120)
-    install = [str(template / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    install += ["-r", str(EXAMPLE / "requirements.txt")]
-    subprocess.run(install, check=True, timeout=120, env={**os.environ, **wheels})
-    program = folder / "python"
-    program.write_text(QUICK.format(python=sys.executable, template=str(template)))
-    program.chmod(0o755)
+    with made_once(tmp_path_factory, "python") as (folder, new):
+        program, template = folder / "python", folder / "template"
+        if new:
+            subprocess.run([sys.executable, "-m", "venv", str(template)], check=True, timeout=120)
+            install = [str(template / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            install += ["-r", str(EXAMPLE / "requirements.txt")]
+            subprocess.run(install, check=True, timeout=120, env={**os.environ, **wheels})
+            program.write_text(QUICK.format(python=sys.executable, template=str(template)))
+            program.chmod(0o755)
     return str(program)
+
+
+@contextmanager
+def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all workers of a test run share, and whether it is still to be filled."""
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new = not done.exists()
+        folder.mkdir(exist_ok=True)
+        yield folder, new
+        done.touch()
 
 
 SiteMaker = Callable[..., Site]
