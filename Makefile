@@ -30,7 +30,8 @@ unit: $(READY) ## the tests that need no server
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/lab
 
 lab: $(READY) ## the tests on a real server, which they install here (Debian 12, root)
-	$(BIN)/python -m pytest tests/lab
+	$(BIN)/python -m pytest -m alone tests/lab
+	$(BIN)/python -m pytest -m 'not alone' -n 3 --dist loadfile tests/lab
 
 check: $(READY) ## lint, types, shell
 	$(BIN)/ruff check .

@@ -175,11 +175,11 @@ def add_table(name: str) -> Migration:
     )
 
 
-def sleeping(seconds: float, *, in_database: bool = False) -> Migration:
+def sleeping(seconds: float, *, in_database: bool = False, table: str = "sleeping") -> Migration:
     """Adds a table, then sleeps: in Python, or in a statement of PostgreSQL that outlives its client."""
     sleep = f'op.execute("SELECT pg_sleep({seconds})")' if in_database else f"time.sleep({seconds})"
     return Migration(
         "sleeping",
-        f'op.create_table("sleeping", sa.Column("id", sa.Integer(), primary_key=True))\n{sleep}',
-        'op.drop_table("sleeping")',
+        f'op.create_table("{table}", sa.Column("id", sa.Integer(), primary_key=True))\n{sleep}',
+        f'op.drop_table("{table}")',
     )

@@ -13,8 +13,6 @@ from ..apps import breakages, migrations
 from .site import Picture, Site
 from .ways import slow_build
 
-SLOW = migrations.sleeping(3)
-
 
 @pytest.fixture(scope="module")
 def shop(site: Callable[..., Site]) -> Site:
@@ -86,7 +84,7 @@ def test_killed_while_a_bad_release_fails(shop: Site, event: str, step: str) -> 
 
 def test_two_at_once_and_what_others_see(shop: Site) -> None:
     before = shop.look()
-    shop.app.release(migrations=[SLOW])
+    shop.app.release(migrations=[migrations.sleeping(3)])
     with running(shop, until="migrate"):
         second = shop.start("deploy")
         _, err = second.communicate(timeout=300)
@@ -120,7 +118,7 @@ def test_ctrl_c_cancels_and_undoes(shop: Site) -> None:
 
 def test_ctrl_c_twice_leaves_it_to_the_server(shop: Site) -> None:
     before = shop.look()
-    shop.app.release(migrations=[SLOW])
+    shop.app.release(migrations=[migrations.sleeping(3, table="naps")])
     with running(shop, until="migrate") as process:
         process.send_signal(signal.SIGINT)
         shop.wait(lambda: shop.step_now().startswith("undo") or not shop.step_now(), 200, "the undo")
@@ -136,7 +134,7 @@ def test_ctrl_c_twice_leaves_it_to_the_server(shop: Site) -> None:
 
 def test_cancel_from_elsewhere(shop: Site) -> None:
     before = shop.look()
-    shop.app.release(migrations=[migrations.sleeping(20, in_database=True)])
+    shop.app.release(migrations=[migrations.sleeping(20, in_database=True, table="dreams")])
     with running(shop, until="migrate") as process:
         shop.wait(lambda: shop.sql(ASLEEP) == ["1"], 200, "the statement")
         cancel = shop.start("cancel", "--json")

@@ -9,6 +9,8 @@ import pytest
 from . import CSH, DEPLOY, FISH, SECOND, SUDO, USERS, Lab, LabError
 from .server import Tools
 
+pytestmark = pytest.mark.alone
+
 COMPOSE = """
 services:
   db:
