@@ -108,7 +108,7 @@ class Command:
 
     def rollback(self, to: str, *, force: bool, yes: bool) -> int:
         """``fab rollback``."""
-        if not yes and sys.stdin.isatty() and self.stdout.isatty() and not self.json:
+        if not yes and self.can_ask:
             self._confirm(to)
         release, request = deployment.rollback(self.server, to, force=force)
         return self.watch(request, release).exit_code
@@ -124,8 +124,17 @@ class Command:
             self.stdout.write(f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n")
         self.stdout.write("Go on? [y/N] ")
         self.stdout.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if self.answer().lower() not in ("y", "yes"):
             raise UsageError("not rolled back; nothing was touched")
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits there who can answer a question."""
+        return sys.stdin.isatty() and self.stdout.isatty() and not self.json
+
+    def answer(self) -> str:
+        """The line that the user types."""
+        return sys.stdin.readline().strip()
 
     def attach(self, release: str) -> int:
         """``fab attach``."""

@@ -113,6 +113,13 @@ def rollback(server: Server, to: str, *, force: bool = False) -> tuple[str, Requ
     return release, server.request("rollback", to, plan=plan, values={"id": release, "force": force})
 
 
+def operate(server: Server, kind: recipe.Operation, **values: str) -> tuple[str, Request]:
+    """The id of an operation on the database and the request that starts it; ``values`` are its own."""
+    release = new_id()
+    plan = recipe.operation(server.target, ENGINES[server.target.engine], kind, into=bool(values.get("into")))
+    return release, server.request("operate", plan=plan, values={"id": release, **values})
+
+
 def question(server: Server, verb: Verb, *words: str) -> Request:
     """The request of a verb that starts nothing; its id names what it may run for the answer."""
     plan = recipe.questions(ENGINES[server.target.engine])

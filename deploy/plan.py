@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["deploy", "rollback"]
+#: What begins with db. is an operation on the database, and no release.
+Kind = Literal["deploy", "rollback", "db.upgrade", "db.downgrade", "db.backup", "db.restore"]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from deploy import __version__
 from deploy.config import Target
 from deploy.plan import Plan, Step
-from deploy.resources import resource
+from deploy.resources import folder
 from deploy.shell import Values
 
 #: Bytes of output that the journal keeps of one step: this many from its start, and its last lines.
@@ -55,6 +55,33 @@ def rollback(target: Target, engine: Engine) -> Plan:
     return Plan("rollback", (step,), library(files))
 
 
+Operation = Literal["db.upgrade", "db.downgrade", "db.backup", "db.restore"]
+#: The steps of each operation on the database, after its check; the time of each is given below.
+_OPERATIONS: dict[str, tuple[str, ...]] = {
+    "db.upgrade": ("upgrade",),
+    "db.downgrade": ("downgrade",),
+    "db.backup": ("backup",),
+    "db.restore": ("stop", "restore", "start"),
+    "db.restore.into": ("into",),
+}
+
+
+def operation(target: Target, engine: Engine, kind: Operation, *, into: bool = False) -> Plan:
+    """The plan of ``fab db.upgrade`` and the like; ``into`` leaves the database in use alone."""
+    files = {**common(), **engine.scripts()}
+    names = _OPERATIONS[f"{kind}.into" if into else kind]
+    limits = {"stop": target.restart.timeout, "start": target.restart.timeout + target.health.timeout}
+    longest = target.migrate.timeout + 2 * target.backup.timeout
+    steps = (
+        Step("check", files[f"check_{kind}.do.sh"], "", seconds(target.pull.timeout)),
+        *(
+            Step(name, files[f"{name}.do.sh"], files[f"{name}.undo.sh"], seconds(limits.get(name, longest)))
+            for name in names
+        ),
+    )
+    return Plan(kind, steps, library(files), files["finish_db.sh"])
+
+
 def questions(engine: Engine) -> Plan:
     """No step at all: the scripts that answer ``fab status`` and ``fab logs``."""
     return Plan("deploy", (), library({**common(), **engine.scripts()}))
@@ -75,6 +102,8 @@ def values(target: Target, engine: Engine) -> Values:
         "migrate_workdir": target.migrate.workdir,
         "migrate_command": last_first(target.migrate.command),
         "backup_mode": target.backup.mode,
+        "backup_keep": target.backup.keep,
+        "backup_age": seconds(target.backup.age),
         "health_url": target.health.url,
         "health_timeout": seconds(target.health.timeout),
         "settle": seconds(target.health.settle),
@@ -84,30 +113,21 @@ def values(target: Target, engine: Engine) -> Values:
     }
 
 
+#: What the runner brings itself.
+_ENTRY = ("enter.sh", "execute.sh", "lib.sh", "mask.awk", "runner.sh")
+
+
 def common() -> dict[str, str]:
     """The scripts that every engine uses."""
-    names = (
-        "ask.sh",
-        "database.py",
-        "git.sh",
-        "check_git.sh",
-        "health.sh",
-        "keep.sh",
-        "migrate.sh",
-        "migrate.do.sh",
-        "migrate.undo.sh",
-        "probe.py",
-        "probe.sh",
-        "pull.do.sh",
-        "pull.undo.sh",
-    )
-    return {name: resource(name) for name in names}
+    return {name: text for name, text in folder("").items() if name not in _ENTRY}
 
 
 def library(files: Mapping[str, str]) -> dict[str, str]:
     """The files that steps read, without the steps themselves."""
     return {
-        name: text for name, text in files.items() if not name.endswith((".do.sh", ".undo.sh", "finish.sh"))
+        name: text
+        for name, text in files.items()
+        if not name.endswith((".do.sh", ".undo.sh", "finish.sh", "finish_db.sh"))
     }
 
 

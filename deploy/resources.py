@@ -16,4 +16,4 @@ def resource(name: str) -> str:
 def folder(name: str) -> dict[str, str]:
     """All scripts of a folder of the server's scripts, by file name."""
     found = (_SERVER / name).iterdir()
-    return {file.name: file.read_text("utf-8") for file in found if file.suffix in (".sh", ".awk")}
+    return {file.name: file.read_text("utf-8") for file in found if file.suffix in (".sh", ".awk", ".py")}

@@ -30,6 +30,8 @@ Verb = Literal[
     "cancel",
     "status",
     "ask",
+    "operate",
+    "backups",
     "current",
     "logs",
     "records",

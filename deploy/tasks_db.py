@@ -5,14 +5,34 @@ Only Fabric is imported here: ``fab --list`` and completion must not pay for any
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from invoke import Collection
+from fabric import Task
+from invoke import Argument, Collection
 
-from deploy.tasking import TARGET, task
+from deploy.tasking import JSON, TARGET, task
 
 if TYPE_CHECKING:
     from deploy.commands import Command
+
+
+class _OneBack(Argument):  # type: ignore[misc]
+    """The flag ``-1``, as in ``alembic downgrade -1``: a parser of options takes it for no value."""
+
+    def __init__(self, to: Any) -> None:
+        super().__init__(names=("back", "1"), kind=bool, default=False, help="the last one alone")
+        self._to = to
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        super().set_value(value, cast)
+        self._to.value = "-1"
+
+
+class _Downgrade(Task):  # type: ignore[misc]
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        found = super().get_arguments(ignore_unknown_help)
+        to = next(argument for argument in found if argument.name == "to")
+        return [_OneBack(to) if argument.name == "back" else argument for argument in found]
 
 
 @task(target=TARGET)
@@ -47,4 +67,67 @@ def check(command: Command, target: str = "") -> int:
     return database.check(command)
 
 
-namespace = Collection(current, history, sql, check)
+@task(target=TARGET, to="the revision to stop at, head when not said", json=JSON)
+def upgrade(command: Command, target: str = "", to: str = "", json: bool = False) -> int:
+    """Apply the deployed revisions that are pending, after a backup."""
+    from deploy import database
+
+    return database.upgrade(command, to)
+
+
+@task(
+    kind=_Downgrade,
+    to="-1 for the last one, a revision to go back to, or base",
+    target=TARGET,
+    yes="ask nothing",
+    json=JSON,
+)
+def downgrade(
+    command: Command, to: str, target: str = "", yes: bool = False, json: bool = False, back: bool = False
+) -> int:
+    """Undo the last revision (-1), or all down to one, after a backup."""
+    from deploy import database
+
+    return database.downgrade(command, to, yes=yes)
+
+
+@task(target=TARGET, json=JSON)
+def backups(command: Command, target: str = "", json: bool = False) -> int:
+    """List the backups on the server."""
+    from deploy import database
+
+    return database.backups(command)
+
+
+@task(target=TARGET, json=JSON)
+def backup(command: Command, target: str = "", json: bool = False) -> int:
+    """Back the server's database up now."""
+    from deploy import database
+
+    return database.backup(command)
+
+
+@task(
+    backup="as fab db.backups lists it",
+    into="a new database, instead of the one in use",
+    confirm="the application's name, for scripts",
+    target=TARGET,
+    yes="ask nothing",
+    json=JSON,
+)
+def restore(
+    command: Command,
+    backup: str,
+    target: str = "",
+    into: str = "",
+    confirm: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> int:
+    """Make the database what it was in a backup, after one more backup."""
+    from deploy import database
+
+    return database.restore(command, backup, into=into, confirm=confirm, yes=yes)
+
+
+namespace = Collection(current, history, sql, check, upgrade, downgrade, backups, backup, restore)

@@ -21,7 +21,7 @@ LAYERS = [
 #: Who may import which library; a library that is not named here is the standard library's.
 LIBRARIES = {
     "paramiko": {"transport", "embedded"},
-    "fabric": {"transport", "tasking", "tasks"},
+    "fabric": {"transport", "tasking", "tasks_db", "tasks"},
     "invoke": {"transport", "tasking", "tasks_db", "tasks"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},

@@ -53,10 +53,11 @@ class Pull(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """``[backup]``: ``mode`` is "auto", "off" or a shell command; ``keep`` backups stay."""
+    """``[backup]``: ``mode`` is "auto", "off" or a shell command; ``keep`` backups stay, ``age`` long."""
 
     mode: Annotated[str, text(values.backup_mode, 'Write mode = "off" for no backups.')] = "auto"
     keep: Annotated[int, count] = 10
+    age: Annotated[float, values.age] = 30 * 24 * 3600
     timeout: Annotated[float, values.duration] = 1800
 
 

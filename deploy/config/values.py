@@ -13,7 +13,10 @@ from deploy.config.checks import Bad, Check, Names, each, nearest, text
 #: The longest duration, in seconds: a week.
 LONGEST = 7 * 24 * 3600
 
-_DURATION = r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?"
+#: The longest that anything is kept, in seconds: ten years.
+OLDEST = 3653 * 24 * 3600
+
+_DURATION = r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?"
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", ">", ">>", "<"})
 
 
@@ -179,13 +182,22 @@ def duration(value: object) -> float:
     return seconds
 
 
+def age(value: object) -> float:
+    """How long something is kept, in seconds: ``"30d"``, up to ten years."""
+    return _length(value, 3600, OLDEST, "between an hour and ten years", '"30d", "12h"')
+
+
 def pause(value: object) -> float:
     """A length of time in seconds as in ``duration``, or 0. Whole seconds come back as int."""
+    return _length(value, 0, LONGEST, "between 0 seconds and a week", '"90s", "15m", "1h", "1h30m"')
+
+
+def _length(value: object, least: int, most: int, limits: str, examples: str) -> float:
     seconds = _spelled(value) if isinstance(value, str) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise Bad('must be a length of time: "90s", "15m", "1h", "1h30m", or seconds without quotes')
-    if not 0 <= seconds <= LONGEST:
-        raise Bad("must be between 0 seconds and a week")
+        raise Bad(f"must be a length of time: {examples}, or seconds without quotes")
+    if not least <= seconds <= most:
+        raise Bad(f"must be {limits}")
     return int(seconds) if seconds == int(seconds) else seconds
 
 
@@ -193,5 +205,5 @@ def _spelled(value: str) -> int | None:
     match = re.fullmatch(_DURATION, value)
     if not value or match is None:
         return None
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -4,6 +4,8 @@
     sql [REVISION | FROM:TO]    the SQL between two revisions; without words, what is pending
     aim up|down REVISION        which revisions that applies or undoes, and what is lost with them
     sqlite-backup [FILE]        a consistent copy of a SQLite database, to FILE or as answers
+    sqlite-restore [NAME]       such a copy, on standard input, becomes the database, or one NAME beside it
+    tool SCRIPT WORD...         SCRIPT, with the database's address in its environment
 
 Each gets the migrations, and `answer` to answer with.
 """
@@ -12,6 +14,8 @@ import ast
 import base64
 import inspect as python
 import os
+import shutil
+import sys
 import tempfile
 import textwrap
 
@@ -109,12 +113,16 @@ def sqlite_backup(migrations, answer, file=None):
     def copy(heads, context):
         with tempfile.TemporaryDirectory() as folder:
             name = file or os.path.join(folder, "copy.db")
-            target = sqlite3.connect(name)
-            source = context.connection.connection
-            getattr(source, "driver_connection", source).backup(target)
-            if target.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+            source, target = sqlite(context), sqlite3.connect(name)
+            # What was read holds until the end, so both are of one moment.
+            source.execute("BEGIN")
+            counted = list(count(source))
+            source.backup(target)
+            source.rollback()
+            if not sound(target) or list(count(target)) != counted:
                 raise CommandError("the copy of the database is damaged")
             target.close()
+            tell(answer, counted)
             if not file:
                 send(answer, name)
         return []
@@ -122,7 +130,76 @@ def sqlite_backup(migrations, answer, file=None):
     migrations.run(copy, dont_mutate=True)
 
 
+def sqlite_restore(migrations, answer, name=""):
+    """The database becomes that on standard input, in one transaction; or a new file NAME beside it does."""
+    import sqlite3
+
+    def restore(heads, context):
+        with tempfile.NamedTemporaryFile() as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+            file.flush()
+            source, target = sqlite3.connect(file.name), sqlite(context)
+            if not sound(source):
+                raise CommandError("the backup is damaged")
+            if name:
+                beside = os.path.join(os.path.dirname(context.connection.engine.url.database), name)
+                os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                target = sqlite3.connect(beside)
+            source.backup(target)
+            tell(answer, count(target))
+        return []
+
+    migrations.run(restore, dont_mutate=True)
+
+
+def sqlite(context):
+    """The driver's own connection, with no transaction open."""
+    connection = context.connection.connection
+    found = getattr(connection, "driver_connection", connection)
+    found.rollback()
+    return found
+
+
+def sound(connection):
+    return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def count(connection):
+    ask = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY 1"
+    for (name,) in connection.execute(ask).fetchall():
+        quoted = '"' + name.replace('"', '""') + '"'
+        yield name, connection.execute("SELECT count(*) FROM " + quoted).fetchone()[0]
+
+
+def tell(answer, counted):
+    for name, rows in counted:
+        answer("rows", name, rows)
+
+
 def send(answer, name):
     with open(name, "rb") as copied:
         for piece in iter(lambda: copied.read(57 * 1024), b""):
             answer("data", base64.b64encode(piece).decode())
+
+
+def tool(migrations, answer, script, *words):
+    """Become a script that finds the database in its environment; the password is in no process list."""
+    # What env.py prints is no part of what the script does.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    migrations.run(lambda heads, context: os.environ.update(address(context.connection.engine.url)) or [])
+    sys.stdout.flush()
+    os.dup2(out, 1)
+    os.execvp("sh", ["sh", "-c", script, "backstay", *words])
+
+
+def address(url):
+    prefix = "PG" if url.get_backend_name() == "postgresql" else "MYSQL_"
+    found = {
+        "HOST": url.host or url.query.get("host"),
+        "PORT": url.port,
+        "USER": url.username,
+        "PASSWORD": url.password,
+        "SSLMODE": url.query.get("sslmode"),
+    }
+    return {prefix + name: str(value) for name, value in found.items() if value}

@@ -175,6 +175,16 @@ verb_deploy() {
     follow 0
 }
 
+# verb_operate: what is no release, under the same lock. It settles nothing.
+verb_operate() {
+    take_lock
+    interrupted
+    [ -z "$old" ] || refuse "release $old is not finished" "fab recover undoes it." 3
+    install
+    launch run
+    follow 0
+}
+
 # verb_rollback BACK_TO: undo the current release, or all down to BACK_TO.
 verb_rollback() {
     take_lock
@@ -293,11 +303,23 @@ verb_ask() {
     checkout
     mkdir -p facts
     answer asked
-    (. ./ask.sh) >said 2>complaints
+    (. ./ask.sh) </dev/null >said 2>complaints
     asked=$?
     mask <said | cat
     [ "$asked" = 0 ] || grep -Ev '^ *(Container|Network|Volume) ' complaints | mask | cat
     answer status "$asked"
+    leave
+}
+
+# verb_backups: the records of all backups, without their tables.
+verb_backups() {
+    . ./backup.sh
+    newest_first | while read -r _ name; do
+        answer backup "$name"
+        while read -r key value; do
+            [ "$key" = table ] || answer "$key" "$value"
+        done <"$backups/$name.info"
+    done
     leave
 }
 

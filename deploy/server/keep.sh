@@ -21,3 +21,11 @@ tidy() {
             rm -rf "${state:?}/releases/${release:?}"
         done
 }
+
+# tidy_operations NUMBER: the records of the last ones stay, among those that are no releases.
+tidy_operations() {
+    for release in "$state"/releases/*; do
+        # shellcheck disable=SC1091
+        case $( (. "$release/values.sh" && printf '%s' "$kind") 2>/dev/null) in db.*) printf '%s\n' "$release" ;; esac
+    done | sort -r | sed "1,$1d" | while read -r release; do rm -rf "${release:?}"; done
+}

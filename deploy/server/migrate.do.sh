@@ -7,6 +7,8 @@
 . ./health.sh
 . ./migrate.sh
 . ./migration.sh
+. ./backup.sh
+. ./dialects.sh
 
 ready_migration
 look before
@@ -17,7 +19,7 @@ pending=$(told before pending)
 put facts/pending "$pending"
 if [ -n "$pending" ]; then
     say info "migrations to apply: $pending"
-    backup before
+    backup before "before the migration"
 else
     say info "no migrations to apply"
 fi

@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationStep
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import inspect
+from sqlalchemy.exc import OperationalError
 
 
 def answer(key, *values):
@@ -234,6 +235,9 @@ def main(verb, *arguments):
     except CommandError as error:
         answer("error", str(error).replace("\n", " "))
         sys.exit(1)
+    except OperationalError as error:
+        answer("error", "the database says:", *str(error.orig or error).split())
+        raise
 
 
 main(*sys.argv[1:])

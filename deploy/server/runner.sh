@@ -12,7 +12,7 @@ cd "$1" || exit 1
 . ./execute.sh
 export journal="$PWD/journal"
 read -r lock <lock_file
-cancellable=no safe=''
+cancellable=no safe='' settled=''
 
 trap '' HUP
 trap 'mark cancel' INT TERM
@@ -104,6 +104,7 @@ touched() {
 
 # settle FOLDER: what an interruption left. What was all done stands, a rollback that was checked goes on, anything
 # else is undone.
+kind_of() { (. "$1/values.sh" && printf '%s' "$kind"); }
 settle() {
     if ! all_done "$1"; then
         verdict="failed 1"
@@ -111,9 +112,11 @@ settle() {
     elif [ -e "$1/of" ]; then
         verdict="rolled-back 0"
         undo_others "$1"
-    else
+    elif [ "$(kind_of "$1")" = deploy ]; then
         verdict="deployed 0"
         put "$state/current" "${1##*/}"
+    else
+        verdict="done 0"
     fi
 }
 
@@ -139,7 +142,7 @@ settle_first() {
 end() {
     rm -f reserve last cancel "$pipe"
     put outcome "$1 $2"
-    if [ "$2" != 3 ]; then rm -f "$state/unfinished" && true 2>/dev/null >"$lock"; fi
+    if [ "$2" != 3 ] || [ -n "$settled" ]; then rm -f "$state/unfinished" && true 2>/dev/null >"$lock"; fi
     event "\"event\":\"end\",\"outcome\":\"$1\",\"exit\":$2"
     exit "$2"
 }
@@ -154,9 +157,17 @@ as_before() {
 finish_deploy() {
     cancellable=no
     put "$state/current" "$id" || undone failed 1
-    [ ! -s finish ] || execute "$PWD" ./finish 300 || say warn "old releases could not be tidied up"
+    tidy
     end deployed 0
 }
+
+finish_other() {
+    cancellable=no
+    tidy
+    end "done" 0
+}
+
+tidy() { [ ! -s finish ] || execute "$PWD" ./finish 300 || say warn "what is old could not be tidied up"; }
 
 finish_rollback() {
     undo_others "$PWD" || end failed 3
@@ -168,6 +179,7 @@ finish() {
     case $kind in
         deploy) finish_deploy ;;
         rollback) finish_rollback ;;
+        *) finish_other ;;
     esac
 }
 
@@ -177,7 +189,10 @@ undone() {
     undo_release "$PWD" || end failed 3
     (as_before "$PWD")
     touched || [ "$1" != failed ] || end refused 2
-    end "$1" "$2"
+    [ -n "$(cat facts/lost 2>/dev/null)" ] || end "$1" "$2"
+    # All is as before but for data that only a backup holds: nothing is left that could be undone.
+    settled=yes
+    end "$1" 3
 }
 
 run() {
@@ -186,11 +201,11 @@ run() {
         say error "cannot write to $state on the server" "Is the disk full?"
         end refused 2
     fi
-    [ "$kind" != deploy ] || cancellable=yes
+    [ "$kind" = rollback ] || cancellable=yes
     for step in steps/*; do
         [ "$cancellable" = no ] || [ ! -e cancel ] || undone cancelled 130
         if do_step "$step"; then
-            [ ! -e facts/unchanged ] || end deployed 0
+            [ ! -e facts/unchanged ] || { [ "$kind" != deploy ] || end deployed 0; end "done" 0; }
             continue
         fi
         [ "$(cat why 2>/dev/null)" != cancelled ] || undone cancelled 130

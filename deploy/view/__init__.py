@@ -1,5 +1,6 @@
 """Draws a release while it goes on, and what it came to: live, plain or JSON. It decides nothing."""
 
+from deploy.view.backups import Backup, show_backups
 from deploy.view.base import View
 from deploy.view.choose import Mode, open_view
 from deploy.view.clean import clean
@@ -11,6 +12,7 @@ from deploy.view.status import Status, show_status
 from deploy.view.summary import Change, Result, result_from_state
 
 __all__ = [
+    "Backup",
     "Change",
     "HistoryRow",
     "Mode",
@@ -22,6 +24,7 @@ __all__ = [
     "open_view",
     "paint",
     "result_from_state",
+    "show_backups",
     "show_error",
     "show_history",
     "show_status",

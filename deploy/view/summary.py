@@ -10,14 +10,22 @@ from deploy.events import State, StepView
 T = TypeVar("T")
 
 #: Exit codes of the outcomes, for a journal that does not say.
-_CODES = {"deployed": 0, "rolled-back": 0, "failed": 1, "refused": 2, "detached": 5, "cancelled": 130}
+_CODES = {
+    "deployed": 0,
+    "done": 0,
+    "rolled-back": 0,
+    "failed": 1,
+    "refused": 2,
+    "detached": 5,
+    "cancelled": 130,
+}
 _INCOMPLETE = 3
 _FAILURES = frozenset({"failed", "refused", "cancelled", "detached"})
 #: The step that changes each part of the server.
 _CHANGED_BY = {"commit": "pull", "heads": "migrate", "image": "restart"}
 _WITHOUT_UNDO = frozenset({"recover", "check", "logs"})
 #: Kinds of release that go to another one's state, and note it themselves.
-_OWN_FACTS = frozenset({"rollback", "restore"})
+_OWN_FACTS = frozenset({"rollback"})
 Side = Literal["before", "after", "between", "unknown"]
 
 
@@ -44,6 +52,7 @@ class Result:
     applied: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
     backup: str = ""
+    lost: str = ""
     seconds: float = 0.0
     left: tuple[str, ...] = ()
 
@@ -75,6 +84,7 @@ def result_from_state(state: State, *, outcome: str | None = None, exit_code: in
         applied=state.listed("applied"),
         undone=state.listed("undone"),
         backup=state.facts.get("backup", ""),
+        lost=state.facts.get("lost", "") if code == _INCOMPLETE else "",
         seconds=max(state.now - state.began, 0.0),
         left=_left(state) if code == _INCOMPLETE else (),
     )
@@ -137,7 +147,9 @@ def _left(state: State) -> tuple[str, ...]:
     begun = [step.name for step in reversed(state.steps) if _is_open(step)]
     undone = [f"Not undone: {', '.join(begun)}."] if begun else []
     hints = [note.hint for note in state.notes if note.level == "error" and note.hint]
-    return (*failed, *undone, *hints, "Run: fab recover")
+    # What was dropped is in a backup alone: there is nothing more to undo.
+    more = () if "lost" in state.facts and not failed and not undone else ("Run: fab recover",)
+    return (*failed, *undone, *hints, *more)
 
 
 def _is_open(step: StepView) -> bool:

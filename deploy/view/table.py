@@ -9,7 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_STYLES = {"deployed": "green", "rolled-back": "cyan", "failed": "red", "cancelled": "yellow"}
+_STYLES = {
+    "deployed": "green",
+    "done": "green",
+    "rolled-back": "cyan",
+    "failed": "red",
+    "cancelled": "yellow",
+}
 
 
 def drawn(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int, colour: bool) -> str:

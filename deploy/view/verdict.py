@@ -66,14 +66,21 @@ def _as_it_was(result: Result) -> str:
 
 
 def _incomplete(result: Result) -> list[Said]:
+    if result.lost and "Run: fab recover" not in result.left:
+        first = f"!! INCOMPLETE{_at(result)}: all is as it was, but for what was in {clean(result.lost)}."
+        return [Said(first, "bad"), Said("Left to do:", "bold"), *_numbered(result)]
     return [
         Said(
             f"!! INCOMPLETE{_at(result)}: the server may be between the old release and the new one.", "bad"
         ),
         Said(f"On the server now: {_there(result, unknown='unknown')}."),
         Said("Left to do:", "bold"),
-        *(Said(f"{number}. {clean(text)}", indent=2) for number, text in enumerate(result.left, 1)),
+        *_numbered(result),
     ]
+
+
+def _numbered(result: Result) -> list[Said]:
+    return [Said(f"{number}. {clean(text)}", indent=2) for number, text in enumerate(result.left, 1)]
 
 
 def _at(result: Result) -> str:

@@ -71,7 +71,14 @@ def heads_word(heads: tuple[str, ...]) -> str:
 def headline(event: Event, state: State, target: str) -> str:
     """The first line of a release; one that goes on after an interruption is being recovered."""
     resumed = any(step.state != "waiting" for step in state.steps)
-    doing = {"rollback": "Rolling back", "restore": "Restoring", "recover": "Recovering"}
+    doing = {
+        "rollback": "Rolling back",
+        "recover": "Recovering",
+        "db.upgrade": "Upgrading the database of",
+        "db.downgrade": "Downgrading the database of",
+        "db.backup": "Backing up the database of",
+        "db.restore": "Restoring the database of",
+    }
     return f"{doing.get('recover' if resumed else event.text('kind'), 'Deploying to')} {clean(target)}"
 
 

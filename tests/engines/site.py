@@ -95,6 +95,7 @@ class Site:
         bench.values = values  # type: ignore[assignment]
         self.plan, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
         self.questions = recipe.questions(Venv())
+        self.target = target
 
     @property
     def link(self) -> Path:
@@ -118,6 +119,21 @@ class Site:
     def recover(self) -> Outcome:
         """``fab recover``."""
         return Outcome(self.bench.run("recover", plan=self.questions))
+
+    def operate(self, kind: recipe.Operation, into: str = "", **more: str | int) -> Outcome:
+        """``fab db.upgrade`` and the like."""
+        plan = recipe.operation(self.target, Venv(), kind, into=bool(into))
+        values = {"revision": "", "backup_id": "", "into": into, **more}
+        return Outcome(self.bench.run("operate", plan=plan, **values))
+
+    @property
+    def database(self) -> Path:
+        """The file of the database."""
+        return self.app.folder / "data" / "snapcheck.db"
+
+    def backups(self) -> list[str]:
+        """The names of the backups on the server."""
+        return sorted(file.stem for file in (self.state / "backups").glob("*.dump"))
 
     def status(self) -> dict[str, str]:
         """``fab status``."""
@@ -150,7 +166,7 @@ class Site:
 
     def query(self, text: str) -> list[str]:
         """One column of the database; empty without the table."""
-        with sqlite3.connect(self.app.folder / "data" / "snapcheck.db") as database:
+        with sqlite3.connect(self.database) as database:
             try:
                 return sorted(str(row[0]) for row in database.execute(text))
             except sqlite3.OperationalError:

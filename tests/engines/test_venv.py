@@ -129,7 +129,7 @@ def test_a_migration_that_stopped_half_way_is_said(site: Site) -> None:
 def test_a_backup_is_a_whole_database(site: Site) -> None:
     site.app.release(migrations=[migrations.AVATAR_URL])
     outcome = site.deploy()
-    backup = Path(outcome.facts["backup"])
+    backup = site.state / "backups" / f"{outcome.facts['backup']}.dump"
     assert backup.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(backup) as copy:
         assert [row[0] for row in copy.execute("select email from users order by id")] == USERS

@@ -50,7 +50,7 @@ def test_a_release_that_leaks(site: Callable[..., Site]) -> None:
     shown = "".join(done.out + done.err for done in said)
     assert "the database is postgresql://snapcheck:***@" in shown or "the database is ***" in shown
     assert PASSWORD not in shown
-    records = [file for file in made.state.rglob("*") if file.is_file() and "backup" not in file.parts]
+    records = [file for file in made.state.rglob("*") if file.is_file() and "backups" not in file.parts]
     assert len(records) > 50
     leaks = [file for file in [*records, *made.laptop.rglob("*")] if file.is_file() and has_password(file)]
     assert leaks == []

@@ -250,12 +250,13 @@ stop_run() {
     docker_ rm -f "$1" >/dev/null 2>&1
 }
 
-# run_once NAME ARGUMENT...: a one-off container; its own exit status, also where the client lost it.
+# run_once NAME ARGUMENT...: a one-off container, which reads the file $input; its own exit status, also where the
+# client lost it.
 run_once() {
     name=$1
     shift
     stop_run "$name"
-    compose run -T --no-deps --name "$name" "$@" </dev/null
+    compose run -T --no-deps --name "$name" "$@" <"${input:-/dev/null}"
     status=$?
     if docker_ inspect "$name" >/dev/null 2>&1; then
         status=$(docker_ wait "$name")
@@ -271,4 +272,3 @@ probe() {
     run_once "backstay-$id-probe" -e "PGAPPNAME=backstay-$id" --entrypoint sh "$migrate_service" -c "$(cat probe.sh)" backstay \
         "$(cat database.py probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
 }
-answer_of() { sed -n "s/^backstay $2 //p" "facts/probe.$1"; }

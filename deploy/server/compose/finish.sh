@@ -5,6 +5,7 @@
 . ./git.sh
 . ./engine.sh
 . ./keep.sh
+. ./backup.sh
 
 # forget ID: its kept images.
 forget() {
@@ -16,3 +17,4 @@ forget() {
 }
 
 tidy
+tidy_backups

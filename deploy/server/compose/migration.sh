@@ -63,24 +63,42 @@ restore_migration() {
     stop_started
 }
 
-# dump FILE DIALECT HOST: the database's own container writes its backup.
-dump() {
-    # shellcheck disable=SC2046
-    container=$(containers "$3" | head -n 1)
-    case $2 in
-        postgresql)
-            [ -n "$container" ] || no_dump "the database's host $3 is no service of the compose file"
-            # shellcheck disable=SC2016
-            docker_ exec "$container" sh -c 'PGPASSWORD=$POSTGRES_PASSWORD exec pg_dump -Fc \
-                -U "${POSTGRES_USER:-postgres}" "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}"' >"$1" ||
-                fail "the backup failed" "Look at the output above."
-            docker_ exec -i "$container" pg_restore --list <"$1" >/dev/null || fail "the backup cannot be read back"
-            ;;
-        sqlite)
-            probe sqlite-backup && sed -n 's/^backstay data //p' facts/probe.sqlite-backup | base64 -d >"$1"
-            rm -f facts/probe.sqlite-backup
-            ;;
-        *) no_dump "backstay cannot back up $2 by itself" ;;
-    esac
+# beside TOOL WORD...: one of our scripts in the container of the database at $host.
+beside() {
+    container=$([ -z "$host" ] || containers "$host" | head -n 1)
+    : "${container:=$([ -z "$host" ] || docker_ ps -q --no-trunc --filter "name=^/$host\$")}"
+    [ -n "$container" ] || no_dump "the database's host ${host:-(none)} is no service of the compose file"
+    script=$(cat "$1")
+    shift
+    docker_ exec -i -e "PGAPPNAME=backstay-$id" "$container" sh -c "$script" backstay "$@"
 }
-no_dump() { fail "no backup could be made: $1" "Set mode in [backup] to a command that prints a backup, or to \"off\"."; }
+
+# sqlite_out FILE, sqlite_in FILE: through the migration container, which has the database's volume.
+sqlite_out() { probe sqlite-backup && sed -n 's/^backstay data //p' facts/probe.sqlite-backup | base64 -d >"$1"; }
+# shellcheck disable=SC2034
+sqlite_in() (input=$1 && shift && probe sqlite-restore "$@")
+
+# pause_services [AGAIN]: the application's containers stop; facts/paused says which ran, and how well.
+pause_services() {
+    if [ -z "${1:-}" ] && ! known paused; then
+        put facts/paused.state "$(for service in $services; do state_of "$service"; done)"
+        # shellcheck disable=SC2046
+        put facts/paused "$(for service in $services; do inspect '{{if .State.Running}}{{.Id}}{{end}}' $(containers "$service"); done)"
+        ! url_answers || put facts/paused.answered yes
+    fi
+    # shellcheck disable=SC2046
+    [ -z "$(recall paused)" ] || docker_ stop $(recall paused) >/dev/null
+}
+
+resume_services() {
+    [ -n "$(recall paused)" ] || return 0
+    # shellcheck disable=SC2034
+    why="could not be started again"
+    # shellcheck disable=SC2046
+    docker_ start $(recall paused) >/dev/null || return
+    case $(recall paused.state) in *unhealthy* | *exited* | *restarting*) return 0 ;; esac
+    # shellcheck disable=SC2034
+    known paused.answered || health_url=''
+    # shellcheck disable=SC2086
+    await $services || { show_logs $services; return 1; }
+}

@@ -5,6 +5,7 @@
 . ./git.sh
 . ./engine.sh
 . ./keep.sh
+. ./backup.sh
 
 # forget ID: the folder that was in its environment's place.
 forget() { rm -rf "${link:?}.before-$1"; }
@@ -16,6 +17,7 @@ needed() {
 
 ! known migrate.venv || put facts/migrate.venv "$venvs/$id"
 tidy
+tidy_backups
 for made in "$venvs"/*; do
     [ "$made" = "$venvs/$id" ] || needed "$made" || rm -rf "$made"
 done

@@ -37,10 +37,37 @@ stop_migration() { :; }
 
 restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
 
-# dump FILE DIALECT
-dump() {
-    [ "$2" = sqlite ] || no_dump "without Docker, backstay cannot back up $2 by itself"
-    : >"$1"
-    probe sqlite-backup "$1" || fail "the backup failed: $(reason)"
+# beside TOOL WORD...: one of our scripts, with the server's own programs.
+beside() {
+    case $1 in
+        postgresql.sh) needed="psql pg_dump pg_restore" package=postgresql-client ;;
+        *) needed=mysqldump package=default-mysql-client ;;
+    esac
+    for program in $needed; do
+        has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install $package"
+    done
+    script=$(cat "$1")
+    shift
+    in_probe tool "$script" "$@"
 }
-no_dump() { fail "no backup could be made: $1" "Set mode in [backup] to a command that prints a backup, or to \"off\"."; }
+
+sqlite_out() { probe sqlite-backup "$1"; }
+sqlite_in() (exec <"$1" && shift && probe sqlite-restore "$@")
+
+# pause_services [AGAIN]: the application stops, where a command says how.
+pause_services() {
+    [ -n "${1:-}" ] || known paused || put facts/paused "$(if url_answers; then echo yes; else echo no; fi)"
+    if [ -z "$stop_command" ]; then
+        say warn "the application runs on meanwhile: nothing says how to stop it" "Set stop in [venv]."
+    else
+        own "$link" "$stop_command"
+    fi
+}
+
+resume_services() {
+    # shellcheck disable=SC2034
+    why="did not start again"
+    [ -n "$stop_command" ] || return 0
+    own "$link" "$restart_command" || { show_logs; return 1; }
+    [ -z "$health_url" ] || [ "$(recall paused)" = no ] || await application || { show_logs; return 1; }
+}

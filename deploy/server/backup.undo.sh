@@ -1,0 +1,4 @@
+# shellcheck shell=sh
+. ./database.sh
+
+rm -f "$backups/.new-$id"*

@@ -1,0 +1,4 @@
+# shellcheck shell=sh
+. ./database.sh
+
+[ "$(recall into)" != yes ] || drop_database "$into"

@@ -1,0 +1,4 @@
+# shellcheck shell=sh
+. ./database.sh
+
+pause_services again

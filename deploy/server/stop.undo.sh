@@ -1,0 +1,4 @@
+# shellcheck shell=sh
+. ./database.sh
+
+resume_services || fail "the application $why"
