@@ -24,8 +24,9 @@ backup() {
     [ -s "$file" ] || fail "the backup is empty" "Look at the output above."
     durable "$file"
     record "$1" "$2" >facts/backup.info
-    mv -f "$file" "$backups/$name.dump" && put "$backups/$name.info" "$(cat facts/backup.info)" ||
+    if ! mv -f "$file" "$backups/$name.dump" || ! put "$backups/$name.info" "$(cat facts/backup.info)"; then
         fail "cannot write to $backups" "Is the disk full?"
+    fi
     put "facts/backup.$1" "$name"
     fact backup "$name"
     say info "backup $name: $(summary "$backups/$name.info")"

@@ -194,7 +194,6 @@ def tool(migrations, answer, script, *words):
 
 
 def address(url):
-    prefix = "PG" if url.get_backend_name() == "postgresql" else "MYSQL_"
     found = {
         "HOST": url.host or url.query.get("host"),
         "PORT": url.port,
@@ -202,4 +201,4 @@ def address(url):
         "PASSWORD": url.password,
         "SSLMODE": url.query.get("sslmode"),
     }
-    return {prefix + name: str(value) for name, value in found.items() if value}
+    return {"PG" + name: str(value) for name, value in found.items() if value}

@@ -6,7 +6,6 @@ dump_database() {
     host=$(told "$2" host) database=$(told "$2" database)
     case $(told "$2" dialect) in
         postgresql) dump_with postgresql.sh copied.awk "$1" ;;
-        mysql | mariadb) dump_with mysql.sh inserted.awk "$1" ;;
         sqlite)
             sqlite_out "$1" || fail "the backup failed: $(reason)"
             sed -n 's/^backstay rows //p' facts/probe.sqlite-backup >facts/rows
@@ -22,7 +21,9 @@ dump_with() {
     beside "$1" dump "$database" >"$3" 2>facts/said
     dumped=$?
     grep -v '^backstay ' facts/said
-    [ "$dumped" = 0 ] && grep -q '^backstay dumped' facts/said || fail "the backup failed" "Look at the output above."
+    if [ "$dumped" != 0 ] || ! grep -q '^backstay dumped' facts/said; then
+        fail "the backup failed" "Look at the output above."
+    fi
     sed -n 's/^backstay rows //p' facts/said >facts/rows
     { beside "$1" data "$database" <"$3" 2>facts/said || echo >>facts/unread; } | awk -f "$2" >facts/rows.back
     if [ -e facts/unread ]; then
@@ -40,7 +41,6 @@ restore_database() {
     format=$(field format "$backups/$1.info")
     case $format in
         postgresql) restore_with postgresql.sh "$file" ;;
-        mysql | mariadb) restore_with mysql.sh "$file" ;;
         sqlite)
             sqlite_in "$file" || fail "the backup could not be restored: $(reason)" "The database is as it was."
             sed -n 's/^backstay rows //p' facts/probe.sqlite-restore >facts/rows.back
@@ -67,16 +67,15 @@ new_database() {
     host=$(told before host) database=$(told before database)
     case $(field format "$backups/$1.info") in
         postgresql) beside postgresql.sh create "$database" "$2" "backstay_$id" <"$backups/$1.dump" ;;
-        mysql | mariadb) beside mysql.sh create "$database" "$2" <"$backups/$1.dump" ;;
         sqlite) sqlite_in "$backups/$1.dump" "$2" ;;
     esac
 }
 
 # drop_database NAME: what is left of one that did not become whole.
+# shellcheck disable=SC2034
 drop_database() {
     host=$(told before host) database=$(told before database)
     case $(told before dialect) in
         postgresql) beside postgresql.sh drop "$database" "backstay_$id" ;;
-        mysql | mariadb) beside mysql.sh drop "$database" "$1" ;;
     esac
 }

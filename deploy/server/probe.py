@@ -118,9 +118,7 @@ def size_of(context):
     ask = {
         "postgresql": "SELECT pg_database_size(current_database())",
         "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-        "mysql": "SELECT sum(data_length) FROM information_schema.tables WHERE table_schema = database()",
     }
-    ask["mariadb"] = ask["mysql"]
     if context.dialect.name not in ask:
         return ""
     return int(context.connection.exec_driver_sql(ask[context.dialect.name]).scalar() or 0)

@@ -39,12 +39,8 @@ restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
 
 # beside TOOL WORD...: one of our scripts, with the server's own programs.
 beside() {
-    case $1 in
-        postgresql.sh) needed="psql pg_dump pg_restore" package=postgresql-client ;;
-        *) needed=mysqldump package=default-mysql-client ;;
-    esac
-    for program in $needed; do
-        has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install $package"
+    for program in psql pg_dump pg_restore; do
+        has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install postgresql-client"
     done
     script=$(cat "$1")
     shift
