@@ -86,7 +86,13 @@ take_lock() {
             "Its records are in $(holder 4): fab recover, as that user, undoes it." 3
 }
 
-unfinished() { cat "$state/unfinished" 2>/dev/null; }
+# unfinished: the release that has no end yet. One that was killed after it wrote its outcome has one.
+unfinished() {
+    open=$(cat "$state/unfinished" 2>/dev/null)
+    case $(cat "$state/releases/$open/outcome" 2>/dev/null) in
+        '' | *' 3') printf '%s' "$open" ;;
+    esac
+}
 
 # interrupted: the unfinished release; nothing when there is none.
 interrupted() {

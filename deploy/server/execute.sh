@@ -12,10 +12,10 @@ export awk_is
 # What the filter takes for the end of a step's output.
 eof="[$id: end of output $$]"
 
-# make_pipe: a fresh one, since the filter of a runner that was killed may still read the old one. Both its ends are
-# open here, on 7: nobody who opens it waits, for ever, for a partner that was killed.
+# make_pipe: a fresh one, since a part of a filter that was killed may still read the old one. Both its ends are open
+# here, on 7: nobody who opens it waits, for ever, for a partner that was killed.
+pipe=$PWD/pipe
 make_pipe() {
-    pipe=$PWD/pipe
     rm -f pipe
     mkfifo pipe || pipe=/dev/null
     exec 7<>"$pipe"
@@ -52,7 +52,7 @@ filter() {
 }
 
 # The filter ends here, also when a daemon of the step's still holds the other end.
-end_output() { ! kill -s 0 "$filter" 2>/dev/null || printf '%s\n' "$eof" 1<>"$pipe"; }
+end_output() { printf '%s\n' "$eof" 1<>"$pipe"; }
 
 # guard PID SECONDS: a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
 # or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
@@ -89,6 +89,7 @@ forget_why() { [ ! -e why ] || rm -f why; }
 # journal. The file `why` says so if it was ended.
 execute() {
     forget_why
+    make_pipe
     filter &
     filter=$!
     work "$1" "$2" &

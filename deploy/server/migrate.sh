@@ -23,6 +23,8 @@ back_to() {
     if [ "$(told now heads)" != "$1" ]; then
         [ -z "$(told now unknown)" ] || fail "somebody migrated the database further, to $(told now unknown)" \
             "Undo that first."
+        [ "$(recall new.runs)" != yes ] || fail "the new release still runs: what it writes would be lost" \
+            "The old one could not be started, see above."
         note_lost
         backup now "before the downgrade"
         probe downgrade "$1" "$2" || fail "the downgrade failed: $(reason)" \

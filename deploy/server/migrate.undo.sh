@@ -21,7 +21,8 @@ downgrade() {
 
 stop_migration
 result=0
-if [ "$(recall migrated)" = yes ]; then
+# A record may be missing where the machine was reset: then the database is asked.
+if known heads.before && [ "$(recall migrated)" != no ]; then
     (downgrade)
     result=$?
 fi

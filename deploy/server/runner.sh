@@ -228,7 +228,6 @@ make_reserve() {
 main() {
     since=$(date +%s) names=''
     rm -f outcome
-    make_pipe
     [ ! -s recover_from ] || names=',"recover"'
     for step in steps/*; do name_of "$step" && names="$names,\"$name\""; done
     hold start

@@ -115,7 +115,9 @@ class Story(RuleBasedStateMachine):
         self.open = False
         assert self.stacks, f"{now} is none of {allowed}"
         assert self.world.record("current") == now.replace("start", "")
-        assert self.world.record("unfinished") == ""
+        # Killed between its outcome and the end, a release is named there still; it has ended all the same.
+        left = self.world.record("unfinished")
+        assert not left or self.world.outcome(int(left[1:]))[-2:] not in ("", " 3")
 
 
 # Shrinking runs hundreds of stories again; without it, a failure is shown as it was found.

@@ -19,6 +19,7 @@ done
 [ -n "$migrate" ] || up_missing $services
 ! url_answers || put facts/restart.answered yes
 main=${services%% *}
+put facts/new.runs yes
 fact image.before "$(awk 'NR == 1 { print $1 }' "facts/restart.$main.before")"
 # shellcheck disable=SC2086
 up $services || { show_logs $services; fail "the new containers did not start"; }

@@ -25,7 +25,7 @@ tree_to "$(recall commit.before)" || fail "the checkout $path could not go back"
 again=''
 for service in $services; do back "$service"; done
 [ -n "$migrate" ] || stop_started
-[ -n "$again" ] || exit 0
+[ -n "$again" ] || { put facts/new.runs no; exit 0; }
 load
 running='' stopped='' sound=''
 for service in $again; do
@@ -43,5 +43,6 @@ known restart.answered || health_url=''
     [ -z "$stopped" ] || compose up --no-start --no-deps --no-build --force-recreate $stopped ||
         fail "the old containers could not be made again"
     [ -z "$running" ] || up $running || fail "the old containers did not start"
+    put facts/new.runs no
     [ -z "$sound" ] || await $sound || { show_logs $sound; fail "the old release $why"; }
 }

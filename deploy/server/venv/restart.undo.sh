@@ -13,6 +13,7 @@ stop() {
     elif [ -z "$health_url" ] || url_answers; then
         fail "the application still runs, or may: nothing says how to stop it" "Stop it on the server; set stop in [venv]."
     fi
+    put facts/new.runs no
 }
 
 # link_back: as it was, whatever of it was done.
@@ -41,5 +42,11 @@ if [ "$(recall answered)" = no ] && [ -n "$stop_command" ]; then
     stop "$link"
     exit 0
 fi
-own "$link" "$restart_command" || { show_logs; fail "the restart command failed with the old release" "It is restart in [venv]."; }
+if ! own "$link" "$restart_command"; then
+    show_logs
+    # The new release must not go on writing to what the undo of the migration takes away.
+    [ -z "$stop_command" ] || (stop "$link")
+    fail "the restart command failed with the old release" "It is restart in [venv]."
+fi
+put facts/new.runs no
 [ -z "$health_url" ] || [ "$(recall answered)" = no ] || await application || { show_logs; fail "the old release $why"; }
