@@ -213,6 +213,9 @@ class Watch:
             channel.close_stdin()
         if self.answers:
             return self.state
+        if self.started:
+            # What shows the journal was killed there; the release is none of that.
+            raise ConnectionLostError("what shows the release has ended on the server", "fab attach")
         raise self._not_started(channel)
 
     def _take(self, data: bytes) -> None:

@@ -1,0 +1,37 @@
+"""Carries trials out in a world of its own: numbers come on standard input, verdicts go out as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import run
+from tests.chaos.world import World
+
+
+def main(seed: str) -> None:
+    """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
+    faults, world = {fault.name: fault for fault in FAULTS}, None
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        number = 0
+        try:
+            for line in sys.stdin:
+                index, name = json.loads(line)
+                if world is None:
+                    number += 1
+                    world = World(Path(folder) / f"world{number}")
+                verdict = run(world, faults[name], seed, index)
+                if verdict.problems:
+                    world.close()
+                    world = None
+                print(json.dumps(verdict.fields), flush=True)
+        finally:
+            if world:
+                world.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
