@@ -108,6 +108,36 @@ def recover(command: Command, target: str = "", accept: bool = False, json: bool
     return command.recover(accept=accept)
 
 
+@task(
+    backend="the folder with the application's code, where alembic.ini goes",
+    service="the application's service in the compose file",
+    base="what the models inherit from: package.module:Base",
+    sequential="number the revisions 001, 002, ...",
+    host="the server, for deploy.toml: user@host",
+    path="the checkout on the server, for deploy.toml",
+    overwrite="write files, too, that have content of your own",
+    yes="ask nothing",
+)
+def init(
+    command: Command,
+    backend: str = "",
+    service: str = "",
+    base: str = "",
+    sequential: bool = False,
+    host: str = "",
+    path: str = "",
+    overwrite: bool = False,
+    yes: bool = False,
+) -> int:
+    """Set up Alembic, the migration service and deploy.toml in this folder."""
+    from pathlib import Path
+
+    from deploy.init import Options, run
+
+    options = Options(backend, service, base, sequential, host, path, yes, overwrite)
+    return run(Path.cwd(), options, command.stdout, command.environ)
+
+
 @fabric_task(auto_shortflags=False)  # type: ignore[untyped-decorator]
 def demo(_context: Any) -> None:
     """Show the whole story on this machine, without server and Docker."""
@@ -119,5 +149,5 @@ def demo(_context: Any) -> None:
 
 
 namespace = Collection(
-    deploy, rollback, logs, status, history, attach, cancel, recover, demo, db=tasks_db.namespace
+    deploy, rollback, logs, status, history, attach, cancel, recover, init, demo, db=tasks_db.namespace
 )

@@ -8,24 +8,26 @@ import deploy
 LAYERS = [
     {"errors", "embedded"},
     {"shell", "events", "resources"},
-    {"plan", "config"},
+    {"plan", "config", "scaffold"},
     {"recipe"},
     {"engines", "runner", "transport", "ledger"},
     {"deployment", "view"},
-    {"logs", "demo"},
+    {"logs", "demo", "init"},
     {"commands"},
     {"database", "tasking"},
     {"tasks_db"},
     {"tasks"},
+    {"__main__"},
 ]
 #: Who may import which library; a library that is not named here is the standard library's.
 LIBRARIES = {
     "paramiko": {"transport", "embedded"},
-    "fabric": {"transport", "tasking", "tasks_db", "tasks"},
+    "fabric": {"transport", "tasking", "tasks_db", "tasks", "__main__"},
     "invoke": {"transport", "tasking", "tasks_db", "tasks"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "rich": {"view"},
+    "ruamel": {"scaffold"},
 }
 PACKAGE = Path(deploy.__file__).parent
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -17,7 +17,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,9 +37,11 @@ from deploy.ledger import (
     schema,
 )
 
+from .postgresql import PASSWORD, new_database, postgresql, url_text
+
+__all__ = ["postgresql"]
 ROOT = Path(__file__).resolve().parents[1]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-PASSWORD = "p%40ss@w/r:d %s"
 
 # A migration that is in a released backstay stays as it is: write a new one instead.
 MIGRATIONS = {"001_releases.py": "a5cbc8b44f02010c221c532e71de093b60db631d1e1125c7882da37f9329dc2e"}
@@ -61,90 +62,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- databases
 
 
-def _server_programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
-def _as_server_user() -> dict[str, Any]:
-    """Arguments for subprocess: PostgreSQL refuses to run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-@contextmanager
-def _running(programs: Path, folder: Path) -> Iterator[URL]:
-    data, secret = folder / "data", folder / "secret"
-    secret.write_text(PASSWORD)
-    if os.geteuid() == 0:
-        for path in (folder, secret):
-            shutil.chown(path, "nobody", "nogroup")
-    choose = ["-U", "owner", "--pwfile", str(secret), "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"]
-    options = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **_as_server_user()}
-    subprocess.run([programs / "initdb", "-D", data, *choose, "--locale", "C"], check=True, **options)
-    arguments = ["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-    server = subprocess.Popen([programs / "postgres", *arguments], **options)
-    try:
-        where = {"host": str(folder)}
-        url = URL.create("postgresql+psycopg", "owner", PASSWORD, database="postgres", query=where)
-        _wait_for(url, server)
-        yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_for(url: URL, server: subprocess.Popen[bytes]) -> None:
-    opened = create_engine(url)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            opened.connect().close()
-            break
-        except Exception:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-    opened.dispose()
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[URL]:
-    """A PostgreSQL server on a socket in a folder of its own, stopped afterwards."""
-    programs = _server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL's server programs are not installed")
-    # Not below pytest's own folder, which its user alone may enter and whose name is too long for a socket.
-    folder = Path(tempfile.mkdtemp(prefix="backstay-pg-"))
-    try:
-        with _running(programs, folder) as url:
-            yield url
-    finally:
-        shutil.rmtree(folder)
-
-
-def _text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
-
-
-def _new_database(server: URL) -> URL:
-    name = f"t{uuid4().hex}"
-    opened = create_engine(server, isolation_level="AUTOCOMMIT")
-    with opened.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    opened.dispose()
-    return server.set(database=name)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    return _text(_new_database(request.getfixturevalue("postgresql")))
+    return url_text(new_database(request.getfixturevalue("postgresql")))
 
 
 @pytest.fixture
@@ -316,7 +239,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One ledger of each kind for many examples."""
     if request.param == "sqlite":
         return Ledger.open(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db")
-    return Ledger.open(_text(_new_database(request.getfixturevalue("postgresql"))))
+    return Ledger.open(url_text(new_database(request.getfixturevalue("postgresql"))))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -730,7 +653,7 @@ def test_a_locked_file_is_waited_for_and_then_reported(file: Path) -> None:
 def test_a_locked_table_is_waited_for_and_then_reported(
     postgresql: URL, use: Callable[[Ledger], object]
 ) -> None:
-    url = _text(_new_database(postgresql))
+    url = url_text(new_database(postgresql))
     ledger = Ledger.open(url)
     with _connection(url) as other:
         other.execute(text("LOCK TABLE releases"))
@@ -781,10 +704,10 @@ def test_a_server_that_is_not_there() -> None:
 
 def test_a_wrong_password_and_a_missing_database(postgresql: URL) -> None:
     with pytest.raises(LedgerError, match="password authentication failed") as caught:
-        Ledger.open(_text(postgresql.set(password="s3cret")))
+        Ledger.open(url_text(postgresql.set(password="s3cret")))
     assert "s3cret" not in _everything(caught.value)
     with pytest.raises(LedgerError, match="does not exist"):
-        Ledger.open(_text(postgresql.set(database="nowhere")))
+        Ledger.open(url_text(postgresql.set(database="nowhere")))
 
 
 def test_a_driver_that_repeats_the_password() -> None:
@@ -798,14 +721,14 @@ def test_a_driver_that_repeats_the_password() -> None:
 
 
 def test_a_user_who_may_not_create_tables(postgresql: URL) -> None:
-    database = _new_database(postgresql)
-    with _connection(_text(database)) as connection:
+    database = new_database(postgresql)
+    with _connection(url_text(database)) as connection:
         connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
         connection.execute(text(f"CREATE ROLE r{database.database} LOGIN PASSWORD 's3cret'"))
         connection.commit()
     guest = database.set(username=f"r{database.database}", password="s3cret")
     with pytest.raises(LedgerError, match="permission denied"):
-        Ledger.open(_text(guest))
+        Ledger.open(url_text(guest))
 
 
 def test_a_missing_driver() -> None:
@@ -824,7 +747,7 @@ except LedgerError as error:
 
 
 def test_the_short_name_means_our_driver(postgresql: URL) -> None:
-    url = _text(_new_database(postgresql))
+    url = url_text(new_database(postgresql))
     for name in ("postgresql://", "postgres://"):
         ledger = Ledger.open(url.replace("postgresql+psycopg://", name, 1))
         ledger.record(_entry())
