@@ -211,10 +211,12 @@ def _tell(plan: Scaffold, terminal: Terminal) -> None:
 
 def _next_steps(plan: Scaffold, answers: Answers, terminal: Terminal) -> None:
     written = {change.path for change in plan.changes}
-    steps = ['fab db.revision --autogenerate -m "Initial tables"   look at the file that it writes']
+    ini = next((path for path in written if path.endswith("alembic.ini")), "alembic.ini")
+    made = f'alembic -c {ini} revision --autogenerate -m "Initial tables"'
+    steps = [f"{made}   with DATABASE_URL set; look at the file that it writes"]
     if "deploy.toml" in written and not answers.host:
         steps.append("write host and path into deploy.toml")
-    steps += ["git add, commit, push", "fab doctor   then   fab deploy"]
+    steps += ["git add, commit, push", "fab deploy"]
     terminal.say("Next:")
     for number, step in enumerate(steps, 1):
         terminal.say(f"  {number}. {step}")
