@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SHELLS := $(shell git ls-files 'deploy/server/*.sh' '.ci/run')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lab check format bench clean
+.PHONY: help setup demo test unit lab check format chaos bench clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,6 +42,10 @@ check: $(READY) ## lint, types, shell
 format: $(READY) ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: $(READY) ## 300 deployments under random faults, and what came of them
+	$(BIN)/python -m tests.lab tools
+	$(BIN)/python -m tests.chaos
 
 bench: $(READY) ## how long it takes, against plain ssh
 	$(BIN)/python -m tests.bench
