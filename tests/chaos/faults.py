@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.apps.migrations import Migration
 from tests.apps.tree import Change
 from tests.chaos import app
 from tests.chaos.client import Client, wait_until
@@ -53,6 +54,7 @@ class Fault:
     steps: tuple[str, ...] = ALL
     kind: str = ""
     change: Callable[[random.Random], Change] | None = None
+    migrations: tuple[Migration, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     stops: bool = False
     root: bool = False
@@ -101,8 +103,7 @@ def one(scene: Scene) -> None:
 
 def machine(scene: Scene) -> None:
     """The machine is reset: all processes are killed at once, and the line with them."""
-    scene.world.kill_all()
-    scene.world.server.drop_connections()
+    scene.world.reset()
 
 
 def session(scene: Scene) -> None:

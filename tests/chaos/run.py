@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +14,8 @@ from pathlib import Path
 from deploy import events
 from tests.chaos.client import Client, wait_until
 from tests.chaos.faults import ALL, Fault, Scene
-from tests.chaos.world import Picture, World, Writer
-
-#: About how long each step and its undo take, in seconds.
-LENGTHS = {"check": 0.5, "pull": 0.3, "migrate": 3.0, "build": 1.3, "restart": 3.0}
+from tests.chaos.place import Place
+from tests.chaos.world import Writer
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,21 @@ class Verdict:
         return asdict(self)
 
 
-def moment_of(fault: Fault, kind: str, rng: random.Random) -> Moment:
+def moment_of(fault: Fault, kind: str, lengths: Mapping[str, float], rng: random.Random) -> Moment:
     """A boundary, or a random instant within a step; of a bad release, often within an undo."""
     undo = kind == "bad" and fault.steps == ALL and rng.random() < 0.5
     name = rng.choice(fault.steps[1:] if undo else fault.steps)
     state = rng.choice(("begin", "begin", "done")) if name != "restart" or undo else "begin"
     at_boundary = rng.random() < 0.35
-    after = 0.0 if state == "done" or at_boundary else rng.uniform(0, LENGTHS[name])
+    after = 0.0 if state == "done" or at_boundary else rng.uniform(0, lengths[name])
     return Moment("undo" if undo else "step", name, state, after)
 
 
-def run(world: World, fault: Fault, seed: str, index: int) -> Verdict:
+def run(world: Place, fault: Fault, seed: str, index: int) -> Verdict:
     """Deploy once under a fault; the world is clean before and afterwards, unless the verdict is wrong."""
     rng = random.Random(f"{seed} {index} {fault.name}")
     kind = fault.kind or rng.choice(("good", "good", "bad"))
-    moment = moment_of(fault, kind, rng)
+    moment = moment_of(fault, kind, world.lengths, rng)
     verdict = Verdict(index, fault.name, kind, str(moment))
     began = time.monotonic()
     try:
@@ -90,7 +89,7 @@ class Trial:
     """Carries one out."""
 
     def __init__(
-        self, world: World, fault: Fault, kind: str, moment: Moment, rng: random.Random, verdict: Verdict
+        self, world: Place, fault: Fault, kind: str, moment: Moment, rng: random.Random, verdict: Verdict
     ) -> None:
         self.world, self.fault, self.kind, self.moment, self.rng = world, fault, kind, moment, rng
         self.verdict = verdict
@@ -102,7 +101,7 @@ class Trial:
         self.before = world.picture()
         self.known = {folder.name for folder in world.releases()}
         changes = [self.fault.change(self.rng)] if self.fault.change else []
-        world.release(self.kind, self.rng.randint(0, 2), changes)
+        world.release(self.kind, self.rng.randint(0, 2), changes, self.fault.migrations)
         with ExitStack() as stack:
             world.configure(**dict(self.fault.settings))
             if self.fault.before:
@@ -208,7 +207,7 @@ class Trial:
         world, now = self.world, self.world.picture()
         if now == self.before:
             self.verdict.ended = "old"
-        elif self.new(now):
+        elif self.kind == "good" and world.became(self.before, now, self.known):
             self.verdict.ended = "new"
         else:
             self.check(
@@ -221,13 +220,6 @@ class Trial:
             wanted = {0: "new", 1: "old", 2: "old", 130: "old"}.get(code, self.verdict.ended)
             if code != 130 or ("twice" not in self.fault.name and "three" not in self.fault.name):
                 self.check(wanted == self.verdict.ended, f"exit code {code}, but it is {self.verdict.ended}")
-
-    def new(self, now: Picture) -> bool:
-        """Whether this is the new release, and the records agree."""
-        wanted = self.world.app
-        is_now = (now.commit, now.branch, now.changed, now.heads, now.version)
-        new = (wanted.head, self.before.branch, "", wanted.heads, wanted.version)
-        return self.kind == "good" and is_now == new and now.linked == now.current not in self.known
 
     def tidy(self) -> None:
         """The next one begins on a clean world."""

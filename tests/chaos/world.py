@@ -25,12 +25,16 @@ from deploy import events
 from deploy.embedded import EmbeddedServer
 from tests.apps import breakages
 from tests.apps.history import History, git
+from tests.apps.migrations import Migration
 from tests.apps.tree import Change
 from tests.chaos import app
 from tests.chaos.client import Client, wait_until
+from tests.chaos.place import Place
 from tests.lab.proxy import Line
 
 MARK = "BACKSTAY_CHAOS"
+#: About how long each step and its undo take, in seconds.
+LENGTHS = {"check": 0.5, "pull": 0.3, "migrate": 3.0, "build": 1.3, "restart": 3.0}
 #: Megabytes of the disk for the server's records: the check before a deployment wants 300.
 DISK = 330
 TOML = """\
@@ -75,6 +79,8 @@ class Picture:
 
 class World:
     """One server. ``release`` pushes one more release; ``fab`` calls the client."""
+
+    lengths = LENGTHS
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -140,13 +146,17 @@ class World:
 
     # -- the developer
 
-    def release(self, kind: str, migrations: int, changes: Sequence[Change] = ()) -> None:
+    def release(
+        self, kind: str, migrations: int, changes: Sequence[Change] = (), more: Sequence[Migration] = ()
+    ) -> None:
         """Push a release with so many migrations; a ``bad`` one is up, and not healthy."""
         self.number += 1
         new = [f"t{self.number}_{n}" for n in range(migrations)]
         bad = [breakages.unhealthy] if kind == "bad" else []
         knows = app.knows([*self.tables, *new])
-        self.app.release(migrations=[app.slow_table(n) for n in new], breakages=[*bad, knows, *changes])
+        self.app.release(
+            migrations=[*(app.slow_table(n) for n in new), *more], breakages=[*bad, knows, *changes]
+        )
         self.new_tables = new
 
     def take_back(self) -> None:
@@ -190,6 +200,13 @@ class World:
             current=self.record("current"),
         )
 
+    def became(self, before: Picture, now: Picture, known: set[str]) -> bool:
+        """Whether that is the newest commit's release, and the records agree."""
+        wanted = self.app
+        is_now = (now.commit, now.branch, now.changed, now.heads, now.version)
+        new = (wanted.head, before.branch, "", wanted.heads, wanted.version)
+        return is_now == new and now.linked == now.current not in known
+
     def version(self) -> str:
         """What the application answers, healthy or not at all."""
         for _ in range(40):
@@ -210,6 +227,11 @@ class World:
                 return sorted(str(row[0]) for row in database.execute(text))
             except sqlite3.OperationalError:
                 return []
+
+    def saved(self, table: str) -> set[str]:
+        """The names that backups have in a table."""
+        files = (self.state / "backups").glob("*.dump")
+        return {name for file in files for name in self.query(f"select name from {table}", file)}
 
     def record(self, name: str) -> str:
         """One of the state folder's records; empty when it is not there."""
@@ -262,6 +284,11 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+
+    def reset(self) -> None:
+        """The machine is reset: all is killed at once, and the connections with it."""
+        self.kill_all()
+        self.server.drop_connections()
 
     def quiet(self, seconds: float = 90) -> bool:
         """Whether nothing of a release is at work within that time."""
@@ -353,7 +380,7 @@ class Writer:
     """A client of the application, that inserts rows for a block's time. ``rows``: what was acknowledged,
     with the tables that each row went into."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: Place, name: str) -> None:
         self.world, self.name = world, name
         self.rows: list[tuple[str, list[str]]] = []
         self._stop = threading.Event()
@@ -378,17 +405,12 @@ class Writer:
 
     def missing(self) -> list[str]:
         """What was acknowledged and is neither in the database nor, where its table went, in a backup."""
-        world = self.world
-        there = {"users": set(world.query("select email from users"))}
-        lost = [name for name, _ in self.rows if name not in there["users"]]
-        backups = sorted((world.state / "backups").glob("*.dump"))
+        there = set(self.world.query("select email from users"))
+        lost = [name for name, _ in self.rows if name not in there]
         for table in {table for _, tables in self.rows for table in tables}:
-            names = set(world.query(f"select name from {table}"))
-            for file in backups:
-                names |= set(world.query(f"select name from {table}", file))
-            lost += [
-                f"{name} in {table}" for name, tables in self.rows if table in tables and name not in names
-            ]
+            names = {name for name, tables in self.rows if table in tables}
+            names -= set(self.world.query(f"select name from {table}"))
+            lost += [f"{name} in {table}" for name in names and names - self.world.saved(table)]
         return lost
 
 
