@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from deploy import deployment, events, view
@@ -37,7 +37,7 @@ def check(command: Command) -> int:
     if code:
         raise FailedError(
             "the models and the migrations on the server differ, or could not be compared",
-            'Write the migration that is missing: alembic revision --autogenerate -m "…"',
+            'Write the migration that is missing: fab db.revision --autogenerate -m "…"',
         )
     return code
 
@@ -87,21 +87,28 @@ def downgrade(command: Command, revision: str, *, yes: bool) -> int:
 
 def _what_goes(command: Command, revision: str) -> str:
     lines, _ = ask(command, "aim", "down", revision)
-    said = [line.removeprefix("backstay ").split(" ", 1) for line in lines if line.startswith("backstay ")]
-    going = [rest for key, *rest in said if key == "revision"]
-    lost = [view.clean(rest[0]) for key, *rest in said if key == "loses" and rest]
+    said = [line.removeprefix("backstay ").partition(" ") for line in lines if line.startswith("backstay ")]
+    answers = [(key, rest) for key, _, rest in said]
+    return what_goes(answers, revision, f"on {command.target.name}", "A backup is made before.")
+
+
+def what_goes(answers: Iterable[tuple[str, str]], revision: str, where: str, backup: str) -> str:
+    """What a downgrade undoes and drops, as ``aim`` answered it. Raises RefusedError when it is nothing."""
+    answers = list(answers)
+    going = [view.clean(rest) for key, rest in answers if key == "revision"]
+    lost = [view.clean(rest) for key, rest in answers if key == "loses" and rest]
     if not going:
         raise RefusedError(
             f"there is nothing to undo down to {revision}", "fab db.history shows the revisions."
         )
     return "\n".join(
         [
-            f"Undo on {command.target.name}:",
-            *(f"  {view.clean(' '.join(words))}" for words in going),
+            f"Undo {where}:",
+            *(f"  {each}" for each in going),
             f"It drops {', '.join(lost)}."
             if lost
             else "It drops no table and no column, as far as can be told.",
-            "A backup is made before.",
+            backup,
         ]
     )
 

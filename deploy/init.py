@@ -211,9 +211,10 @@ def _tell(plan: Scaffold, terminal: Terminal) -> None:
 
 def _next_steps(plan: Scaffold, answers: Answers, terminal: Terminal) -> None:
     written = {change.path for change in plan.changes}
-    ini = next((path for path in written if path.endswith("alembic.ini")), "alembic.ini")
-    made = f'alembic -c {ini} revision --autogenerate -m "Initial tables"'
-    steps = [f"{made}   with DATABASE_URL set; look at the file that it writes"]
+    steps = [
+        'fab db.revision --autogenerate -m "Initial tables"   and look at the file that it writes',
+        "fab db.upgrade --local",
+    ]
     if "deploy.toml" in written and not answers.host:
         steps.append("write host and path into deploy.toml")
     steps += ["git add, commit, push", "fab deploy"]

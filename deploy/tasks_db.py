@@ -15,6 +15,9 @@ from deploy.tasking import JSON, TARGET, task
 if TYPE_CHECKING:
     from deploy.commands import Command
 
+_LOCAL = "with the code in the repository, on its own database, instead of the server's"
+_ENV = "what the code runs in here: a virtual environment's folder, or compose; found when not said"
+
 
 class _OneBack(Argument):  # type: ignore[misc]
     """The flag ``-1``, as in ``alembic downgrade -1``: a parser of options takes it for no value."""
@@ -35,19 +38,52 @@ class _Downgrade(Task):  # type: ignore[misc]
         return [_OneBack(to) if argument.name == "back" else argument for argument in found]
 
 
-@task(target=TARGET)
-def current(command: Command, target: str = "") -> int:
+class _Revision(Task):  # type: ignore[misc]
+    """Knows ``-m`` as Alembic does."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        found: list[Any] = super().get_arguments(ignore_unknown_help)
+        next(argument for argument in found if argument.name == "message").names = ("message", "m")
+        return found
+
+
+@task(
+    kind=_Revision,
+    message="what it does, in a few words",
+    autogenerate="write what the models have and the database has not",
+    rev_id="its id, when it is to be a certain one",
+    env=_ENV,
+)
+def revision(
+    command: Command, message: str = "", autogenerate: bool = False, rev_id: str = "", env: str = ""
+) -> int:
+    """Write a new revision into the repository."""
+    from deploy import local
+
+    return local.revision(command, message, autogenerate=autogenerate, rev_id=rev_id, env=env)
+
+
+@task(target=TARGET, local=_LOCAL, env=_ENV)
+def current(command: Command, target: str = "", local: bool = False, env: str = "") -> int:
     """Show the revision that the server's database is at."""
     from deploy import database
 
+    if local or env:
+        from deploy import local as laptop
+
+        return laptop.say(command, env, "current")
     return database.say(command, "alembic", "current")
 
 
-@task(target=TARGET)
-def history(command: Command, target: str = "") -> int:
+@task(target=TARGET, local=_LOCAL, env=_ENV)
+def history(command: Command, target: str = "", local: bool = False, env: str = "") -> int:
     """Show the deployed revisions, and which one the database is at."""
     from deploy import database
 
+    if local or env:
+        from deploy import local as laptop
+
+        return laptop.say(command, env, "history", "--indicate-current")
     return database.say(command, "alembic", "history", "--indicate-current")
 
 
@@ -59,19 +95,29 @@ def sql(command: Command, target: str = "", range: str = "") -> int:
     return database.sql(command, range)
 
 
-@task(target=TARGET)
-def check(command: Command, target: str = "") -> int:
+@task(target=TARGET, local=_LOCAL, env=_ENV)
+def check(command: Command, target: str = "", local: bool = False, env: str = "") -> int:
     """Tell whether the deployed models and migrations agree."""
     from deploy import database
 
+    if local or env:
+        from deploy import local as laptop
+
+        return laptop.check(command, env)
     return database.check(command)
 
 
-@task(target=TARGET, to="the revision to stop at, head when not said", json=JSON)
-def upgrade(command: Command, target: str = "", to: str = "", json: bool = False) -> int:
+@task(target=TARGET, to="the revision to stop at, head when not said", local=_LOCAL, env=_ENV, json=JSON)
+def upgrade(
+    command: Command, target: str = "", to: str = "", local: bool = False, env: str = "", json: bool = False
+) -> int:
     """Apply the deployed revisions that are pending, after a backup."""
     from deploy import database
 
+    if local or env:
+        from deploy import local as laptop
+
+        return laptop.upgrade(command, env, database.checked(to or "heads"))
     return database.upgrade(command, to)
 
 
@@ -80,14 +126,27 @@ def upgrade(command: Command, target: str = "", to: str = "", json: bool = False
     to="-1 for the last one, a revision to go back to, or base",
     target=TARGET,
     yes="ask nothing",
+    local=_LOCAL,
+    env=_ENV,
     json=JSON,
 )
 def downgrade(
-    command: Command, to: str, target: str = "", yes: bool = False, json: bool = False, back: bool = False
+    command: Command,
+    to: str,
+    target: str = "",
+    yes: bool = False,
+    local: bool = False,
+    env: str = "",
+    json: bool = False,
+    back: bool = False,
 ) -> int:
     """Undo the last revision (-1), or all down to one, after a backup."""
     from deploy import database
 
+    if local or env:
+        from deploy import local as laptop
+
+        return laptop.downgrade(command, env, database.checked(to), yes=yes)
     return database.downgrade(command, to, yes=yes)
 
 
@@ -130,4 +189,4 @@ def restore(
     return database.restore(command, backup, into=into, confirm=confirm, yes=yes)
 
 
-namespace = Collection(current, history, sql, check, upgrade, downgrade, backups, backup, restore)
+namespace = Collection(revision, current, history, sql, check, upgrade, downgrade, backups, backup, restore)

@@ -2,6 +2,8 @@
 
     alembic WORD...             a command of Alembic's own, with the alembic.ini that was found
     sql [REVISION | FROM:TO]    the SQL between two revisions; without words, what is pending
+    move upgrade|downgrade REVISION  as Alembic does it, and where the database is then
+    revision MESSAGE [AUTO] [ID]  a new revision's file, and its text; with AUTO none where nothing differs
     aim up|down REVISION        which revisions that applies or undoes, and what is lost with them
     sqlite-backup [FILE]        a consistent copy of a SQLite database, to FILE or as answers
     sqlite-restore [NAME]       such a copy, on standard input, becomes the database, or one NAME beside it
@@ -10,6 +12,7 @@
 Each gets the migrations, and `answer` to answer with.
 """
 
+import argparse
 import ast
 import base64
 import inspect as python
@@ -27,6 +30,32 @@ def alembic(migrations, answer, *words):
     from alembic.config import CommandLine
 
     CommandLine(prog="alembic").main(["-c", migrations.config.config_file_name, *words])
+
+
+def move(migrations, answer, direction, revision):
+    alembic(migrations, answer, direction, revision)
+    answer("heads", *current(migrations))
+
+
+def revision(migrations, answer, message, auto="", rev_id=""):
+    seen = []
+    options = {"message": message, "autogenerate": bool(auto), "rev_id": rev_id or None}
+    # env.py may look at the options of the command line.
+    migrations.config.cmd_opts = argparse.Namespace(x=None, **options)
+    watch = {"process_revision_directives": lambda context, heads, directives: seen.append(directives)}
+    made = command.revision(migrations.config, **options, **watch)
+    differs = [
+        ops for directives in seen for one in directives for ops in one.upgrade_ops_list if not ops.is_empty()
+    ]
+    for script in filter(None, made if isinstance(made, list) else [made]):
+        if auto and not differs:
+            os.unlink(script.path)
+            continue
+        answer("revision", script.revision)
+        answer("file", os.path.relpath(script.path, os.path.dirname(migrations.config.config_file_name)))
+        send(answer, script.path)
+    if auto and not differs:
+        answer("empty", "yes")
 
 
 def sql(migrations, answer, wanted=""):
@@ -63,6 +92,8 @@ def current(migrations):
 def aim(migrations, answer, direction, revision):
     def look(heads, context):
         script, before = migrations.script, migrations.ancestors(heads)
+        url = context.connection.engine.url
+        answer("database", (url.database or "") + (" on " + url.host if url.host else ""))
         choose = script._upgrade_revs if direction == "up" else script._downgrade_revs
         order = [step.revision.revision for step in choose(revision, heads)]
         after = before | set(order) if direction == "up" else before - set(order)

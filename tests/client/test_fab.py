@@ -320,6 +320,7 @@ def test_one_line_is_enough_for_a_fabfile(laptop: Laptop, tmp_path: Path) -> Non
         "db.downgrade",
         "db.history",
         "db.restore",
+        "db.revision",
         "db.sql",
         "db.upgrade",
         "demo",
