@@ -179,6 +179,12 @@ class Command:
         view.show_status(shown, self.stdout, self.environ, as_json=self.json)
         return 0
 
+    def doctor(self) -> int:
+        """``fab doctor``."""
+        from deploy.doctor import examine
+
+        return examine(lambda: self.server, view.Report(self.stdout, self.environ, as_json=self.json))
+
     def history(self, limit: str) -> int:
         """``fab history``: the server's records go into the ledger first, whoever made them."""
         count, target = _count(limit, "--limit"), self.target

@@ -33,6 +33,7 @@ Verb = Literal[
     "operate",
     "backups",
     "current",
+    "doctor",
     "logs",
     "records",
 ]

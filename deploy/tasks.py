@@ -84,6 +84,12 @@ def status(command: Command, target: str = "", json: bool = False) -> int:
     return command.status()
 
 
+@task(target=_TARGET, json="one JSON object with all findings")
+def doctor(command: Command, target: str = "", json: bool = False) -> int:
+    """Check laptop, server and application: what is wrong, why, and the remedy."""
+    return command.doctor()
+
+
 @task(target=_TARGET, limit="how many, 20 when not said")
 def history(command: Command, target: str = "", limit: str = "20") -> int:
     """Show the releases of this target, whoever made them."""
@@ -149,5 +155,16 @@ def demo(_context: Any) -> None:
 
 
 namespace = Collection(
-    deploy, rollback, logs, status, history, attach, cancel, recover, init, demo, db=tasks_db.namespace
+    deploy,
+    rollback,
+    logs,
+    status,
+    history,
+    attach,
+    cancel,
+    recover,
+    init,
+    doctor,
+    demo,
+    db=tasks_db.namespace,
 )

@@ -12,7 +12,7 @@ LAYERS = [
     {"recipe"},
     {"engines", "runner", "transport", "ledger"},
     {"deployment", "view"},
-    {"logs", "demo", "init"},
+    {"logs", "demo", "init", "doctor"},
     {"commands"},
     {"database", "tasking"},
     {"local"},
@@ -28,7 +28,7 @@ LIBRARIES = {
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "rich": {"view"},
-    "ruamel": {"scaffold"},
+    "ruamel": {"scaffold", "doctor"},
 }
 PACKAGE = Path(deploy.__file__).parent
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -42,6 +42,12 @@ def bring_to_head(engine: Engine) -> None:
             raise LedgerError(f"The ledger {shown} cannot be upgraded: {error}") from error
 
 
+def revision(engine: Engine) -> str:
+    """The ledger's revision, empty for one yet to be made; ``LedgerError`` as in ``bring_to_head``."""
+    with engine.connect() as connection:
+        return HEAD if _is_current(connection) else _version(connection)
+
+
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[Connection]:
     """A transaction in which nobody else changes the schema; all of it is applied, or nothing."""

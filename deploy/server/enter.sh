@@ -285,6 +285,12 @@ verb_status() {
     leave
 }
 
+# verb_doctor: what the server and the application are like.
+verb_doctor() {
+    . ./doctor.sh
+    leave
+}
+
 # verb_current: what a rollback would undo.
 verb_current() {
     now=$(cat "$state/current" 2>/dev/null)

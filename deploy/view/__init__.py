@@ -6,6 +6,7 @@ from deploy.view.choose import Mode, open_view
 from deploy.view.clean import clean
 from deploy.view.colour import paint
 from deploy.view.colour import wanted as colours
+from deploy.view.doctor import Finding, Group, Level, Report
 from deploy.view.errors import show_error
 from deploy.view.history import HistoryRow, show_history
 from deploy.view.status import Status, show_status
@@ -14,8 +15,12 @@ from deploy.view.summary import Change, Result, result_from_state
 __all__ = [
     "Backup",
     "Change",
+    "Finding",
+    "Group",
     "HistoryRow",
+    "Level",
     "Mode",
+    "Report",
     "Result",
     "Status",
     "View",

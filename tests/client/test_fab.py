@@ -325,6 +325,7 @@ def test_one_line_is_enough_for_a_fabfile(laptop: Laptop, tmp_path: Path) -> Non
         "db.upgrade",
         "demo",
         "deploy",
+        "doctor",
         "history",
         "init",
         "logs",

@@ -1,0 +1,273 @@
+"""All of it against a server inside the process: a fault is made there, said, and nothing is changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.config import load
+from deploy.deployment import Server
+from deploy.doctor import examine
+from deploy.embedded import EmbeddedServer
+from deploy.transport import Address
+from deploy.view import Finding, Report
+from tests.apps.history import git
+
+TOOLS = """
+awk cat cut date df find flock git grep gzip head id ls mkdir mkfifo mktemp rm sed setsid sh sort sync tail
+tar timeout tr true
+"""
+
+
+@dataclass
+class World:
+    """A laptop's folder, a server inside the process, a checkout with a remote."""
+
+    root: Path
+    server: EmbeddedServer
+    tools: Path
+
+    @property
+    def checkout(self) -> Path:
+        return self.root / "there/shop"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "there/.local/state/backstay/shop"
+
+    def settings(self, more: str = "") -> None:
+        (self.root / "deploy.toml").write_text(
+            f'app = "shop"\nhost = "127.0.0.1:{self.server.port}"\npath = "{self.checkout}"\n'
+            f'engine = "venv"\n'
+            f'identity = "{self.server.client_key_path}"\nknown_hosts = "{self.server.known_hosts_path}"\n'
+            f'ledger = "sqlite:///{self.root}/ledger.db"\n{more}\n[venv]\nrestart = "true"\n'
+        )
+
+    def examine(self) -> tuple[int, list[Finding]]:
+        """``fab doctor``; the server must be the same before and after, to the last byte and date."""
+
+        def reach() -> Server:
+            target = load(self.root, target=None, host=None, environ={})
+            known, key = target.known_hosts, target.identity
+            return Server(target, Address(target.host, port=target.port, identity=key, known_hosts=known))
+
+        before = picture(self.root / "there")
+        report = Report(io.StringIO(), {}, as_json=False)
+        code = examine(reach, report)
+        assert picture(self.root / "there") == before
+        return code, report.findings
+
+    def bad(self) -> list[str]:
+        code, findings = self.examine()
+        found = [one for one in findings if one.level != "ok"]
+        assert code == int(any(one.level == "error" for one in found))
+        return [f"{one.level} {one.check}: {one.what}" for one in found]
+
+
+def picture(folder: Path) -> dict[str, tuple[object, ...]]:
+    """All that is there: names, kinds, dates, content."""
+    found = {}
+    for path in folder.rglob("*"):
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path)] = (about.st_mode, about.st_mtime_ns, about.st_ino, content)
+    return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in TOOLS.split():
+        (tools / name).symlink_to(shutil.which(name) or "missing")
+    # A link would not know what belongs to it.
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tools / "python3").chmod(0o755)
+    origin, checkout = tmp_path / "origin.git", tmp_path / "there/shop"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", origin], check=True)
+    subprocess.run(["git", "clone", "-q", origin, checkout], check=True, stderr=subprocess.DEVNULL)
+    (checkout / "requirements.txt").write_text("")
+    git(checkout, "checkout", "-q", "-B", "main")
+    git(checkout, "add", "-A")
+    git(checkout, "-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-q", "-m", "first")
+    git(checkout, "push", "-q", "origin", "main")
+    with EmbeddedServer(home=tmp_path / "there", path=[tools]) as server:
+        made = World(tmp_path, server, tools)
+        made.settings()
+        yield made
+
+
+def test_a_good_server_is_ok(world: World) -> None:
+    code, findings = world.examine()
+    assert code == 0, findings
+    assert {one.level for one in findings} == {"ok"}, findings
+    seen = {one.check for one in findings}
+    assert seen >= {
+        "settings",
+        "ssh",
+        "keys",
+        "host key",
+        "ledger",
+        "connection",
+        "tools",
+        "remote",
+        "releases",
+    }
+
+
+def no_flock(world: World) -> None:
+    (world.tools / "flock").unlink()
+
+
+def other_branch(world: World) -> None:
+    git(world.checkout, "checkout", "-q", "-b", "test")
+
+
+def edited(world: World) -> None:
+    (world.checkout / "requirements.txt").write_text("edited")
+
+
+def only_touched(world: World) -> None:
+    os.utime(world.checkout / "requirements.txt", (1, 1))
+
+
+def no_remote(world: World) -> None:
+    git(world.checkout, "remote", "remove", "origin")
+
+
+def remote_gone(world: World) -> None:
+    shutil.rmtree(world.root / "origin.git")
+
+
+def branch_gone(world: World) -> None:
+    git(world.root / "origin.git", "branch", "-m", "main", "trunk")
+
+
+def interrupted(world: World) -> None:
+    (world.state / "releases/r1").mkdir(parents=True)
+    (world.state / "unfinished").write_text("r1\n")
+
+
+def no_checkout(world: World) -> None:
+    shutil.rmtree(world.checkout)
+
+
+def no_repository(world: World) -> None:
+    shutil.rmtree(world.checkout / ".git")
+
+
+def no_python(world: World) -> None:
+    (world.tools / "python3").unlink()
+
+
+FAULTS = {
+    no_flock: "error tools: not installed: flock",
+    other_branch: "error checkout: {checkout} is on the branch test, not on main",
+    edited: "error checkout: changed and not committed: requirements.txt",
+    no_remote: "error remote: the checkout has no remote origin",
+    remote_gone: "error remote: the server cannot read from ",
+    branch_gone: "error remote: origin has no branch main",
+    interrupted: "error releases: release r1 was interrupted",
+    no_checkout: "error checkout: there is no folder {checkout}",
+    no_repository: "error checkout: {checkout} on the server is not a git checkout",
+    no_python: "error python: python3 is not installed",
+}
+
+
+@pytest.mark.parametrize("make", FAULTS)
+def test_a_fault_is_said_and_nothing_changes(world: World, make: Callable[[World], None]) -> None:
+    make(world)
+    [said] = world.bad()
+    assert said.startswith(FAULTS[make].format(checkout=world.checkout))
+
+
+def test_a_file_that_was_only_touched_is_not_changed(world: World) -> None:
+    only_touched(world)
+    assert world.bad() == []
+
+
+def test_a_running_release_is_not_disturbed(world: World) -> None:
+    release = world.state / "releases/r1"
+    release.mkdir(parents=True)
+    (world.checkout / ".git/backstay.lock").write_text(f"r1\nbob@x\n1\n{world.state}\nbuild\n")
+    holder = subprocess.Popen(["flock", release / "alive", "-c", "echo; cat"], stdin=-1, stdout=-1)
+    assert holder.stdout
+    holder.stdout.read(1)
+    [said] = world.bad()
+    assert said == "warning releases: release r1 of bob@x is at work"
+    holder.communicate(b"")
+    [said] = world.bad()
+    assert said == "error releases: release r1 of bob@x was interrupted and is not undone yet"
+
+
+def test_a_login_shell_that_talks(world: World) -> None:
+    world.server.close()
+    shell = world.root / "shell"
+    shell.write_text('#!/bin/sh\necho "Welcome to the server"\nexec /bin/sh "$@"\n')
+    shell.chmod(0o755)
+    with EmbeddedServer(home=world.root / "there", path=[world.tools], shell=str(shell)) as world.server:
+        world.settings()
+        assert world.bad() == ["warning login shell: it prints before every command: 'Welcome to the server'"]
+
+
+def test_an_account_that_runs_nothing(world: World) -> None:
+    for name in ("tar", "mktemp"):
+        (world.tools / name).unlink()
+    code, findings = world.examine()
+    assert code == 2
+    assert [one.check for one in findings if one.level == "error"] == ["login"]
+    assert "mktemp" in findings[-1].remedy
+
+
+def test_no_connection_still_shows_the_laptop(world: World) -> None:
+    world.server.known_hosts_path.write_text("")
+    code, findings = world.examine()
+    [found] = [one for one in findings if one.level == "error"]
+    assert (code, found.check) == (2, "host key")
+    assert "SHA256:" in found.what
+    assert {"settings", "keys", "ledger"} <= {one.check for one in findings if one.level == "ok"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        world.settings(f'[targets.production]\nhost = "127.0.0.1:{free.getsockname()[1]}"\n')
+    code, findings = world.examine()
+    assert code == 2
+    assert [one.check for one in findings if one.level == "error"] == ["host key", "connection"]
+
+
+def test_without_settings(world: World) -> None:
+    (world.root / "deploy.toml").write_text('app = "shop"\nhsot = "x"\n')
+    code, findings = world.examine()
+    assert code == 2
+    [found] = [one for one in findings if one.level == "error"]
+    assert found.what == f"{world.root}/deploy.toml: hsot is no key we know"
+    assert "`host`" in found.remedy
+
+
+def test_as_a_user_types_it(world: World) -> None:
+    """Words for people, one object for programs; wrapped, but for what is to be copied."""
+    (world.root / "fabfile.py").write_text("from deploy.tasks import namespace\n")
+    remote_gone(world)
+    no_flock(world)
+    fab = Path(sys.executable).parent / "fab"
+    run = [str(fab), "doctor"]
+    done = subprocess.run(run, cwd=world.root, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert max(map(len, done.stdout.splitlines())) < 110
+    assert "  ✗ tools: not installed: flock\n" in done.stdout
+    assert f"      git -C '{world.checkout}' fetch origin\n" in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 errors."
+    done = subprocess.run([*run, "--json"], cwd=world.root, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    [line] = done.stdout.splitlines()
+    told = json.loads(line)
+    assert (told["app"], told["exit_code"], told["errors"], told["warnings"]) == ("shop", 1, 2, 0)
+    assert {"group", "check", "level", "what", "why", "remedy"} == set(told["findings"][0])
