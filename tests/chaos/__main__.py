@@ -19,13 +19,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3, help="how many servers at once")
     parser.add_argument("--only", type=int, nargs="*", help="the numbers of the deployments to repeat")
     parser.add_argument("--fault", help="this one alone")
+    parser.add_argument("--plain", action="store_true", help="with the plain script, to compare")
     given = parser.parse_args()
     wanted = [t for t in trials(given.seed, given.runs) if not given.only or t[0] in given.only]
     if given.fault:
         wanted = [(index, given.fault) for index, _ in wanted]
     print(f"seed {given.seed}", flush=True)
     began = time.monotonic()
-    verdicts = carry_out(given.seed, wanted, given.workers, tell)
+    verdicts = carry_out(given.seed, wanted, given.workers, tell, "plain" if given.plain else "fast")
     for name, *counted in [("fault", "runs", "new", "old", "recover", "wrong"), *table(verdicts)]:
         print(f"{name:44}" + "".join(f"{count:>9}" for count in counted))
     print(f"{time.monotonic() - began:.0f} s")

@@ -48,7 +48,7 @@ class Client:
         self.words = words
         self.out, self.err = Path(f"{place}.out"), Path(f"{place}.err")
         arguments = (words, str(folder), dict(environ), str(self.out), str(self.err))
-        self.process = FORKS.Process(target=fab, args=arguments)
+        self.process = FORKS.Process(target=fab, args=arguments, daemon=True)
         self.process.start()
 
     def signal(self, number: int) -> None:

@@ -32,6 +32,8 @@ class Scene:
     world: World
     rng: random.Random
     client: Client
+    #: Starts one more such deployment.
+    deploy: Callable[[], Client]
     others: list[Client] = field(default_factory=list)
     #: What was done, for the report.
     notes: list[str] = field(default_factory=list)
@@ -46,7 +48,8 @@ def nothing(_scene: Scene) -> None:
 @dataclass(frozen=True)
 class Fault:
     """``steps``: at which steps it strikes. ``kind``: of what release, when it is of one kind alone.
-    ``stops``: whether a clear stop (exit code 3, and all is well after a repair) is right too."""
+    ``stops``: whether a clear stop (exit code 3, and all is well after a repair) is right too.
+    ``plain``: whether a plain script can meet it, which has neither a runner nor records."""
 
     name: str
     strike: Callable[[Scene], None] = nothing
@@ -59,6 +62,7 @@ class Fault:
     stops: bool = False
     root: bool = False
     weight: int = 2
+    plain: bool = True
 
 
 def signals(number: int, times: int = 1) -> Callable[[Scene], None]:
@@ -85,11 +89,12 @@ def runner(number: int) -> Callable[[Scene], None]:
 
 
 def step(scene: Scene) -> None:
-    """All processes of the step's session are killed."""
-    for pid, words in scene.world.release_processes().items():
-        if words.rstrip().endswith(("/do", "/undo")) and "exit" in words:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+    """All processes of the step's session are killed; a plain script's session is its step."""
+    found = scene.world.release_processes()
+    steps = [p for p, words in found.items() if words.rstrip().endswith(("/do", "/undo")) and "exit" in words]
+    for pid in steps or (found if not scene.world.runner() else ()):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def one(scene: Scene) -> None:
@@ -109,7 +114,7 @@ def machine(scene: Scene) -> None:
 def session(scene: Scene) -> None:
     """What sshd started for the client is killed; the release is none of that."""
     world = scene.world
-    releases = set(world.release_processes())
+    releases = set(world.release_processes()) if world.runner() else set()
     for pid in set(world.processes()) - releases:
         killed(pid)
 
@@ -181,7 +186,7 @@ def others(count: int) -> Callable[[Scene], None]:
     """So many more want to deploy at once."""
 
     def strike(scene: Scene) -> None:
-        scene.others += [scene.world.fab("deploy", "--json") for _ in range(count)]
+        scene.others += [scene.deploy() for _ in range(count)]
 
     return strike
 
@@ -189,7 +194,7 @@ def others(count: int) -> Callable[[Scene], None]:
 def at_once(scene: Scene) -> None:
     """The runner is killed, and the next deployment comes before its step has ended."""
     killed(scene.world.runner())
-    scene.others.append(scene.world.fab("deploy", "--json"))
+    scene.others.append(scene.deploy())
 
 
 def twice(scene: Scene) -> None:
@@ -215,9 +220,12 @@ def reset_twice(scene: Scene) -> None:
 def fill(world: World) -> Callable[[], None]:
     """The disk of the records is full; gives what makes room again."""
     ballast = world.disk / "ballast"
-    free = shutil.disk_usage(world.disk).free
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free)
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        # What others write meanwhile makes a single one too large; the rest goes in small pieces.
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(world.disk).free - 1_000_000)
+        file.seek(0, os.SEEK_END)
+        while True:
+            file.write(bytes(4096))
     return lambda: ballast.unlink(missing_ok=True)
 
 
@@ -349,24 +357,25 @@ def floods(_rng: random.Random) -> Change:
 
 
 FAULTS = (
+    Fault("none", weight=1),
     Fault("client killed", signals(signal.SIGKILL), weight=3),
     Fault("client SIGTERM", signals(signal.SIGTERM), weight=1),
     Fault("client SIGHUP", signals(signal.SIGHUP), weight=1),
     Fault("Ctrl-C once", signals(signal.SIGINT)),
     Fault("Ctrl-C twice", signals(signal.SIGINT, 2), weight=1),
     Fault("Ctrl-C three times", signals(signal.SIGINT, 3), weight=1),
-    Fault("fab cancel", cancel),
-    Fault("runner killed", runner(signal.SIGKILL), weight=4),
-    Fault("runner SIGTERM", runner(signal.SIGTERM), weight=1),
-    Fault("runner SIGHUP", runner(signal.SIGHUP), weight=1),
-    Fault("runner killed, and its recovery", twice, weight=3),
-    Fault("runner killed, next deployment at once", at_once, weight=2),
+    Fault("fab cancel", cancel, plain=False),
+    Fault("runner killed", runner(signal.SIGKILL), weight=4, plain=False),
+    Fault("runner SIGTERM", runner(signal.SIGTERM), weight=1, plain=False),
+    Fault("runner SIGHUP", runner(signal.SIGHUP), weight=1, plain=False),
+    Fault("runner killed, and its recovery", twice, weight=3, plain=False),
+    Fault("runner killed, next deployment at once", at_once, weight=2, plain=False),
     Fault("step killed", step, weight=3),
     Fault("one process killed", one, weight=4),
     Fault("step hangs", change=hangs, settings=(("build_timeout", "3s"),), weight=1),
     Fault("step floods", change=floods, weight=1),
     Fault("machine reset", machine, weight=4),
-    Fault("machine reset, and in its recovery", reset_twice, weight=2),
+    Fault("machine reset, and in its recovery", reset_twice, weight=2, plain=False),
     Fault("session killed", session, weight=2),
     Fault("sshd restarted", restart_sshd, weight=2),
     Fault("KillUserProcesses=yes", logind, weight=1),
@@ -378,16 +387,26 @@ FAULTS = (
     Fault("line silent for 40 s", stall(40), weight=1),
     Fault("line of 150 ms", before=slow(0.15), weight=1),
     Fault("line of 1 s", before=slow(1.0), weight=1),
-    Fault("disk full in a step", disk_full, root=True, weight=3),
-    Fault("disk full before", before=full_before, root=True, weight=1),
-    Fault("state folder read-only", before=remounted("ro"), root=True, weight=1),
-    Fault("state folder noexec", before=remounted("noexec"), root=True, weight=1),
-    Fault("undo fails once", fail_undo(1), kind="bad", steps=("restart",), before=failing(1), weight=1),
-    Fault("undo fails", fail_undo(9), kind="bad", steps=("restart",), before=failing(9), weight=2),
+    Fault("disk full in a step", disk_full, root=True, weight=3, plain=False),
+    Fault("disk full before", before=full_before, root=True, weight=1, plain=False),
+    Fault("state folder read-only", before=remounted("ro"), root=True, weight=1, plain=False),
+    Fault("state folder noexec", before=remounted("noexec"), root=True, weight=1, plain=False),
+    Fault(
+        "undo fails once",
+        fail_undo(1),
+        kind="bad",
+        steps=("restart",),
+        before=failing(1),
+        weight=1,
+        plain=False,
+    ),
+    Fault(
+        "undo fails", fail_undo(9), kind="bad", steps=("restart",), before=failing(9), weight=2, plain=False
+    ),
     Fault("two at once", others(1), weight=1),
     Fault("ten at once", others(9), weight=1),
     Fault("clock jumps", before=clock, weight=1),
     Fault("a program is missing", before=without("flock", "setsid", "git", "mkfifo"), weight=1),
     Fault("another login shell, a banner", before=shells, weight=1),
-    Fault("records torn", torn, stops=True, weight=3),
+    Fault("records torn", torn, stops=True, weight=3, plain=False),
 )

@@ -55,6 +55,9 @@ class Place(Protocol):
     def fab(self, *words: str) -> Client:
         """Start ``fab``."""
 
+    def plain(self) -> Client:
+        """Start the plain script."""
+
     def record(self, name: str) -> str:
         """One of the state folder's records; empty when it is not there."""
 

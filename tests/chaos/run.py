@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deploy import events
 from tests.chaos.client import Client, wait_until
@@ -68,17 +70,23 @@ def moment_of(fault: Fault, kind: str, lengths: Mapping[str, float], rng: random
     return Moment("undo" if undo else "step", name, state, after)
 
 
-def run(world: Place, fault: Fault, seed: str, index: int) -> Verdict:
-    """Deploy once under a fault; the world is clean before and afterwards, unless the verdict is wrong."""
+def run(world: Place, fault: Fault, seed: str, index: int, *, plain: bool = False) -> Verdict:
+    """Deploy once under a fault; the world is clean before and afterwards, unless the verdict is wrong.
+
+    ``plain``: with the plain script, the same release, fault and moment.
+    """
     rng = random.Random(f"{seed} {index} {fault.name}")
     kind = fault.kind or rng.choice(("good", "good", "bad"))
     moment = moment_of(fault, kind, world.lengths, rng)
     verdict = Verdict(index, fault.name, kind, str(moment))
     began = time.monotonic()
+    trial = (PlainTrial if plain else Trial)(world, fault, kind, moment, rng, verdict)
     try:
-        Trial(world, fault, kind, moment, rng, verdict).carry_out()
+        trial.carry_out()
     except Exception:
         verdict.problems.append(traceback.format_exc()[-3000:])
+        for client in trial.clients:
+            client.signal(signal.SIGKILL)
     if verdict.problems:
         verdict.ended = "wrong"
     verdict.seconds = round(time.monotonic() - began, 1)
@@ -123,15 +131,25 @@ class Trial:
     def deploy(self) -> Scene:
         """Start, strike at the moment, and wait for the end."""
         world = self.world
-        client = world.fab("deploy", "--json")
-        scene = Scene(world, self.rng, client)
+        client = self.start()
+        scene = Scene(world, self.rng, client, self.start)
         self.clients.append(client)
         wait_until(lambda: self.reached() or not client.alive, 60, 0.005)
         wait_until(lambda: not client.alive, self.moment.after, 0.005)
         self.fault.strike(scene)
         self.verdict.notes = scene.notes
-        code = client.wait(150)
         self.clients += scene.others
+        self.ended(scene)
+        return scene
+
+    def start(self) -> Client:
+        """One more deployment."""
+        return self.world.fab("deploy", "--json")
+
+    def ended(self, scene: Scene) -> None:
+        """Wait for the end; what the client says of it must agree with the journal and the exit code."""
+        client = scene.client
+        code = client.wait(150)
         codes = [other.wait(150) for other in scene.others]
         self.verdict.told = client.told[-1500:]
         if scene.others and "once" in self.fault.name:
@@ -143,7 +161,6 @@ class Trial:
         )
         if code in (0, 1) and client.result and not scene.others:
             self.followed(client)
-        return scene
 
     said: tuple[int, dict[str, object]] | None = None
 
@@ -207,7 +224,7 @@ class Trial:
         world, now = self.world, self.world.picture()
         if now == self.before:
             self.verdict.ended = "old"
-        elif self.kind == "good" and world.became(self.before, now, self.known):
+        elif self.kind == "good" and self.became(now):
             self.verdict.ended = "new"
         else:
             self.check(
@@ -221,6 +238,10 @@ class Trial:
             if code != 130 or ("twice" not in self.fault.name and "three" not in self.fault.name):
                 self.check(wanted == self.verdict.ended, f"exit code {code}, but it is {self.verdict.ended}")
 
+    def became(self, now: Any) -> bool:
+        """Whether that is the new release."""
+        return self.world.became(self.before, now, self.known)
+
     def tidy(self) -> None:
         """The next one begins on a clean world."""
         world = self.world
@@ -232,3 +253,29 @@ class Trial:
             for file in (client.out, client.err):
                 Path(file).unlink(missing_ok=True)
         shutil.rmtree(world.root / "kept", ignore_errors=True)
+
+
+class PlainTrial(Trial):
+    """The same with the plain script: it has no journal and no words to check, only the server's state."""
+
+    def start(self) -> Client:
+        return self.world.plain()
+
+    def reached(self) -> bool:
+        moment, client = self.moment, self.clients[-1]
+        step = "pull" if moment.step == "check" else moment.step
+        mark = "downgrade begin" if moment.event == "undo" else f"{step} {moment.state}"
+        return f"== {mark}" in client.told
+
+    def ended(self, scene: Scene) -> None:
+        for client in (scene.client, *scene.others):
+            with suppress(TimeoutError):
+                client.wait(30)
+        self.verdict.told = scene.client.told[-1500:]
+        self.world.quiet(5)
+        self.world.kill_all()
+
+    def became(self, now: Any) -> bool:
+        wanted = self.world.app
+        new = (wanted.head, self.before.branch, "", wanted.heads, wanted.version)
+        return bool((now.commit, now.branch, now.changed, now.heads, now.version) == new)

@@ -35,13 +35,16 @@ def trials(seed: str, count: int) -> list[Trial]:
 
 
 def carry_out(
-    seed: str, wanted: Iterable[Trial], workers: int, told: Callable[[Verdict], None]
+    seed: str, wanted: Iterable[Trial], workers: int, told: Callable[[Verdict], None], kind: str = "fast"
 ) -> list[Verdict]:
-    """The verdicts, in the order of their numbers; ``told`` is called with each as it comes."""
+    """The verdicts, in the order of their numbers; ``told`` is called with each as it comes.
+
+    ``kind``: "fast", or "plain" for the plain script in the fast world.
+    """
     left, lock, done = list(wanted), threading.Lock(), list[Verdict]()
 
     def work() -> None:
-        argv = [sys.executable, "-m", "tests.chaos.worker", seed]
+        argv = [sys.executable, "-m", "tests.chaos.worker", seed, kind]
         with subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:

@@ -12,7 +12,7 @@ from tests.chaos.run import run
 from tests.chaos.world import World
 
 
-def main(seed: str) -> None:
+def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
     faults, world = {fault.name: fault for fault in FAULTS}, None
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
@@ -23,7 +23,7 @@ def main(seed: str) -> None:
                 if world is None:
                     number += 1
                     world = World(Path(folder) / f"world{number}")
-                verdict = run(world, faults[name], seed, index)
+                verdict = run(world, faults[name], seed, index, plain=kind == "plain")
                 if verdict.problems:
                     world.close()
                     world = None
@@ -34,4 +34,4 @@ def main(seed: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -27,7 +27,7 @@ from tests.apps import breakages
 from tests.apps.history import History, git
 from tests.apps.migrations import Migration
 from tests.apps.tree import Change
-from tests.chaos import app
+from tests.chaos import app, plain
 from tests.chaos.client import Client, wait_until
 from tests.chaos.place import Place
 from tests.lab.proxy import Line
@@ -176,6 +176,22 @@ class World:
         """A laptop's environment, nothing of the person who runs the tests."""
         here = {"HOME": str(self.laptop / "home"), "USER": "ann", "TERM": "dumb", "LANG": "C.UTF-8"}
         return {**here, "PATH": os.environ["PATH"]}
+
+    def plain(self) -> Client:
+        """Start the plain script's deployment."""
+        folder = self.laptop / "plain"
+        folder.mkdir(exist_ok=True)
+        (folder / "fabfile.py").write_text(
+            plain.FABFILE.format(
+                port=self.line.port,
+                path=self.checkout,
+                identity=self.server.client_key_path,
+                log=self.root / "app.log",
+                manager=f"http://127.0.0.1:{self.manager.port}",
+                health=f"http://127.0.0.1:{self.port}/health",
+            )
+        )
+        return self.fab("--search-root", str(folder), "deploy")
 
     def fab(self, *words: str) -> Client:
         """Start ``fab``."""
