@@ -45,17 +45,7 @@ def check(command: Command) -> int:
 def ask(command: Command, *words: str) -> tuple[list[str], bool]:
     """The lines that the deployed migrations answer, and whether they could. Raises RefusedError."""
     enabled(command)
-    lines, good = [], False
-    for item in deployment.listen(command.server, "ask", *words):
-        if isinstance(item, events.Output):
-            lines.append(item.line)
-        elif item.name == "refuse":
-            raise deployment.refused(item)
-        elif item.name == "note" and item.text("level") == "error":
-            raise RefusedError(item.text("text"), item.text("hint"))
-        elif item.name == "answer" and item.text("name") == "status":
-            good = item.text("value") == "0"
-    return lines, good
+    return deployment.lines(command.server, "ask", *words)
 
 
 def enabled(command: Command) -> None:

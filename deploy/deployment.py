@@ -120,10 +120,10 @@ def operate(server: Server, kind: recipe.Operation, **values: str) -> tuple[str,
     return release, server.request("operate", plan=plan, values={"id": release, **values})
 
 
-def question(server: Server, verb: Verb, *words: str) -> Request:
+def question(server: Server, verb: Verb, *words: str, **values: str) -> Request:
     """The request of a verb that starts nothing; its id names what it may run for the answer."""
     plan = recipe.questions(ENGINES[server.target.engine])
-    return server.request(verb, *words, plan=plan, values={"id": new_id()})
+    return server.request(verb, *words, plan=plan, values={"id": new_id(), **values})
 
 
 def ask(server: Server, verb: Verb) -> dict[str, str]:
@@ -157,9 +157,24 @@ def _answers(server: Server, verb: Verb) -> Iterator[events.Event]:
     return (item for item in listen(server, verb) if isinstance(item, events.Event))
 
 
-def listen(server: Server, verb: Verb, *words: str) -> Iterator[events.Item]:
+def lines(server: Server, verb: Verb, *words: str, **values: str) -> tuple[list[str], bool]:
+    """The lines of output that answer a question, and whether it could be answered. Raises RefusedError."""
+    found, good = [], False
+    for item in listen(server, verb, *words, **values):
+        if isinstance(item, events.Output):
+            found.append(item.line)
+        elif item.name == "refuse":
+            raise refused(item)
+        elif item.name == "note" and item.text("level") == "error":
+            raise RefusedError(item.text("text"), item.text("hint"))
+        elif item.name == "answer" and item.text("name") == "status":
+            good = item.text("value") == "0"
+    return found, good
+
+
+def listen(server: Server, verb: Verb, *words: str, **values: str) -> Iterator[events.Item]:
     """All that the server says to a question, lines of output too."""
-    asked, decoder = question(server, verb, *words), events.Decoder(greeting=True)
+    asked, decoder = question(server, verb, *words, **values), events.Decoder(greeting=True)
     with server.connect() as transport:
         channel = transport.execute(asked.command, asked.stdin)
         channel.close_stdin()

@@ -36,6 +36,7 @@ Verb = Literal[
     "doctor",
     "logs",
     "records",
+    "plan",
 ]
 
 _COMMON = ("enter.sh", "execute.sh", "lib.sh", "mask.awk", "runner.sh")

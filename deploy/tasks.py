@@ -50,6 +50,19 @@ def deploy(
 
 @task(
     target=_TARGET,
+    ref="branch, tag or commit instead of the target's branch",
+    json="one JSON object",
+    fail_on="danger: exit with 1 when there is some, or a deployment would be refused",
+)
+def plan(command: Command, target: str = "", ref: str = "", json: bool = False, fail_on: str = "") -> int:
+    """Show what a deployment would bring: commits, migrations with their SQL, dangers."""
+    from deploy import forecast
+
+    return forecast.run(command, ref, fail_on)
+
+
+@task(
+    target=_TARGET,
     to="the release to go back to",
     force="though the server was changed by hand",
     yes="ask nothing",
@@ -156,6 +169,7 @@ def demo(_context: Any) -> None:
 
 namespace = Collection(
     deploy,
+    plan,
     rollback,
     logs,
     status,

@@ -14,7 +14,7 @@ LAYERS = [
     {"deployment", "view"},
     {"logs", "demo", "init", "doctor"},
     {"commands"},
-    {"database", "tasking"},
+    {"database", "forecast", "tasking"},
     {"local"},
     {"tasks_db"},
     {"tasks"},

@@ -310,12 +310,21 @@ verb_records() {
 }
 
 # verb_ask WORD...: what the deployed migrations say, masked; then whether they could.
-verb_ask() {
+verb_ask() { tell_all ask.sh "$@"; }
+
+# verb_plan: what a deployment would bring, likewise.
+verb_plan() { tell_all plan.sh; }
+
+# tell_all SCRIPT WORD...
+tell_all() {
+    script=$1
+    shift
     tools
     checkout
     mkdir -p facts
     answer asked
-    (. ./ask.sh) </dev/null >said 2>complaints
+    # shellcheck source=/dev/null
+    (. "./$script") </dev/null >said 2>complaints
     asked=$?
     mask <said | cat
     [ "$asked" = 0 ] || grep -Ev '^ *(Container|Network|Volume) ' complaints | mask | cat

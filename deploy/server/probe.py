@@ -1,10 +1,10 @@
 """Asks Alembic about the database, and undoes exact revisions. Runs where migrations run, with their env.py.
 
-usage: probe.py state [NAME]               heads, code heads, pending revisions, the database, its tables;
-                                           statements of connections called NAME are ended before
+usage: probe.py state [NAME]               heads, code heads, pending revisions, files of those applied, the
+                                           database, its tables; ends statements of connections called NAME
        probe.py downgrade BEFORE ALLOWED   back to the heads BEFORE; only revisions of ALLOWED may be undone
        probe.py upgrade AIM ALLOWED        on to the heads AIM; only revisions of ALLOWED may be applied
-       probe.py VERB [WORD...]             see database.py, which is read before this file
+       probe.py VERB [WORD...]             see database.py and plan.py, which are read before this file
 
 Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print besides.
 Works with Python 3.8, Alembic 1.5 and SQLAlchemy 1.4 and newer.
@@ -50,8 +50,8 @@ def find_config():
 
 
 class Migrations:
-    def __init__(self):
-        self.config = find_config()
+    def __init__(self, config=None):
+        self.config = config or find_config()
         # As the alembic command does, before anything of the application is imported.
         paths = self.config.get_main_option("prepend_sys_path")
         self.script = ScriptDirectory.from_config(self.config)
@@ -69,6 +69,12 @@ class Migrations:
         wanted = found.dependencies or ()
         wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         return downs + tuple(other.revision for name in wanted for other in self.script.get_revisions(name))
+
+    def fingerprint(self, revision):
+        """The digest of a revision's file, and its name."""
+        path = self.script.get_revision(revision).path
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest(), os.path.basename(path)
 
     def ancestors(self, heads):
         """HEADS and all before them."""
@@ -140,6 +146,8 @@ def state(migrations):
             done = migrations.ancestors(heads)
             pending = migrations.newest_first(code, migrations.ancestors(code) - done)
             answer("pending", *reversed(pending))
+            for name in sorted(done):
+                answer("file", name, *migrations.fingerprint(name))
         answer("dialect", context.dialect.name)
         url = context.connection.engine.url
         answer("host", url.host or "")

@@ -40,7 +40,8 @@ class Scripted:
         do = {f"{step}.do.sh": RUN % (f"{step}.do", f"{step}.do") for step in STEPS}
         undo = {f"{step}.undo.sh": RUN % (f"{step}.undo", f"{step}.undo") for step in STEPS[1:]}
         rollback = {"rollback.do.sh": "exit 0"}
-        return {**do, **undo, **rollback, "finish.sh": "", "status.sh": "", "logs.sh": '. "$path/logs"'}
+        return {**do, **undo, **rollback, "finish.sh": "", "status.sh": "", "logs.sh": '. "$path/logs"',
+                "plan.sh": '. "$path/plan"'}
 
     def values(self, target):
         return {"services": "backend"}

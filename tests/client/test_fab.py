@@ -238,6 +238,32 @@ def test_follow_tails_until_ctrl_c(laptop: Laptop) -> None:
     assert finish(client, timeout=10).code == 0
 
 
+def test_a_plan_fails_on_danger_when_asked_to(laptop: Laptop) -> None:
+    said = [
+        "here a1",
+        "wanted b2",
+        "heads 001",
+        "code 002",
+        "revision 002",
+        "title [red]",
+        "up DROP TABLE \033[1mt;",
+    ]
+    laptop.write("plan", "\n".join(f"printf 'backstay {line}\\n'" for line in [*said, "undoable no"]))
+    done = laptop.fab("plan", "--ref", "v2", "--fail-on", "danger")
+    assert (done.code, done.err) == (0, "")
+    assert "002  [red]" in done.out
+    assert "up    DROP TABLE t;" in done.out
+    laptop.write("more", "printf 'backstay finding danger\\nbackstay rule drop-table\\n'")
+    laptop.write("plan", (laptop.checkout / "plan").read_text() + '. "$path/more"')
+    assert laptop.fab("plan").code == 0
+    done = laptop.fab("plan", "--json", "--fail-on", "danger")
+    assert (done.code, json.loads(done.out)["dangers"]) == (1, ["002"])
+    assert laptop.fab("plan", "--fail-on", "dangers").code == 2
+    laptop.write("plan", "fail 'the server cannot fetch' 'Try it there.'")
+    refused = laptop.fab("plan")
+    assert (refused.code, "the server cannot fetch" in refused.err) == (2, True)
+
+
 def test_options_reach_the_server(laptop: Laptop) -> None:
     laptop.write("check.do", 'echo "ref=$ref backup=$backup_mode changed=$if_changed"')
     assert "ref=main backup=auto changed=\n" in laptop.fab("deploy", "--no-logs").out
@@ -329,6 +355,7 @@ def test_one_line_is_enough_for_a_fabfile(laptop: Laptop, tmp_path: Path) -> Non
         "history",
         "init",
         "logs",
+        "plan",
         "recover",
         "rollback",
         "status",

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import events, recipe
+from deploy import events, forecast, recipe, view
 from deploy.config import load
 from deploy.engines.venv import Venv
 from tests.apps.history import History, git
@@ -93,7 +93,7 @@ class Site:
             **more,
         }
         bench.values = values  # type: ignore[assignment]
-        self.plan, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
+        self.steps, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
         self.questions = recipe.questions(Venv())
         self.target = target
 
@@ -110,7 +110,7 @@ class Site:
 
     def deploy(self, **more: str | int) -> Outcome:
         """``fab deploy``."""
-        return Outcome(self.bench.run("deploy", plan=self.plan, **more))
+        return Outcome(self.bench.run("deploy", plan=self.steps, **more))
 
     def rollback(self, to: str = "", **more: str | int) -> Outcome:
         """``fab rollback``."""
@@ -141,6 +141,13 @@ class Site:
         items = self.bench.watch(asked, lambda item: False)
         answers = [item for item in items if isinstance(item, events.Event) and item.name == "answer"]
         return {answer.text("name"): answer.text("value") for answer in answers}
+
+    def plan(self, **more: str | int) -> view.Forecast:
+        """``fab plan``."""
+        asked = self.bench.start("plan", plan=self.questions, **more)
+        items = self.bench.watch(asked, lambda item: False)
+        lines = [item.line for item in items if isinstance(item, events.Output)]
+        return forecast.read(lines, "shop", "default")
 
     def logs(self, lines: int) -> list[str]:
         """``fab logs --no-follow``."""
@@ -195,7 +202,7 @@ class Site:
 
     def kill_at(self, moment: str) -> None:
         """Begin a deployment; when it says the moment, kill -9 all of it but the application."""
-        process = self.bench.start("deploy", plan=self.plan)
+        process = self.bench.start("deploy", plan=self.steps)
         self.bench.watch(process, lambda item: moment in repr(item))
         while left := [pid for pid, words in self.bench.processes().items() if "uvicorn" not in words]:
             for pid in left:

@@ -270,5 +270,5 @@ run_once() {
 # probe NAME ARGUMENT...: probe.py inside the migration container; its answer is in facts/probe.NAME.
 probe() {
     run_once "backstay-$id-probe" -e "PGAPPNAME=backstay-$id" --entrypoint sh "$migrate_service" -c "$(cat probe.sh)" backstay \
-        "$(cat database.py probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
+        "$(cat database.py plan.py probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
 }

@@ -16,6 +16,13 @@ ready_database() {
     [ -x "$venv/bin/python" ] || fail "there is no environment $venv on the server" "fab deploy makes it."
 }
 
+# ready_plan: the same as far as it is there, for a look at another commit's migrations.
+ready_plan() {
+    # shellcheck disable=SC2034
+    venv=$link
+    [ -x "$venv/bin/python" ] || unknown "there is no environment on the server yet"
+}
+
 use_migration() {
     venv=$(recall migrate.venv)
     whole "$venv" || fail "the environment $venv, which the migrations need, is gone"

@@ -1,0 +1,31 @@
+# shellcheck shell=sh
+# commands: those of a deployment, word for word: the steps' own functions, of which the last call is told, not made.
+# `line` tells it.
+commands() (
+    # shellcheck disable=SC2329
+    with() {
+        lines=$1
+        shift
+        while IFS= read -r word; do
+            [ -z "$word" ] || set -- "$word" "$@"
+        done <<LINES
+$lines
+LINES
+        line "$@"
+    }
+    # shellcheck disable=SC2329
+    docker_() { :; }
+    git_() { line git "$@"; }
+    line cd "$path"
+    fetch
+    git_ merge --ff-only "$wanted"
+    if [ -n "$migrate" ]; then
+        compose build "$migrate_service"
+        run_migration
+    fi
+    # shellcheck disable=SC2086
+    compose build ${build_fresh:+--no-cache} ${build_pull:+--pull} $services
+    # shellcheck disable=SC2086
+    up $services
+    exit 0
+)
