@@ -3,6 +3,7 @@
 . ./lib.sh
 . ./engine.sh
 
+reach_docker
 for service in $services; do
     restore_image build "$service" || fail "the image of $service could not get its name back"
 done

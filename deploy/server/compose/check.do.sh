@@ -14,7 +14,8 @@ free() {
 
 idle() {
     running=$(docker_ ps -q --filter "label=com.docker.compose.project=$(recall project)" \
-        --filter "label=com.docker.compose.service=$migrate_service" --filter label=com.docker.compose.oneoff=True)
+        --filter "label=com.docker.compose.service=$migrate_service" --filter label=com.docker.compose.oneoff=True) ||
+        fail "docker does not say whether a migration is running"
     [ -z "$running" ] || fail "a migration is running already, in container $running" "Wait for it, or: docker stop $running"
 }
 

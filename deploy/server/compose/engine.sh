@@ -54,6 +54,21 @@ sudo"
         "Is the daemon running? May this user use it (group docker), or set command = \"sudo docker compose\"?"
 }
 
+# reach_docker: for an undo. A daemon may be starting again: it is waited for, but once.
+reach_docker() {
+    tries=30
+    ! known away || tries=1
+    until docker_ version --format '{{.Server.Version}}' >/dev/null 2>facts/docker.error; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            mark facts/away
+            fail "docker on the server does not answer: $(tail -n 1 facts/docker.error)" "When it does again: fab recover."
+        fi
+        sleep 1
+    done
+    rm -f facts/away
+}
+
 # find_compose: v2 before v1; the version tells which it is, not the name.
 find_compose() {
     if [ -n "$compose_command" ]; then
@@ -131,7 +146,12 @@ image_name() {
     fi
     printf '%s' "$name"
 }
-image_id() { docker_ image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+# image_id NAME: nothing where no image has the name; fails where that cannot be known, as when the daemon is away.
+image_id() {
+    docker_ image inspect --format '{{.Id}}' "$1" 2>/dev/null && return
+    case ${1##*/} in *[:@]*) tagged=$1 ;; *) tagged=$1:latest ;; esac
+    found=$(docker_ image ls -q "$tagged") && [ -z "$found" ]
+}
 
 # kept_name NAME ROLE: the tag by which this release keeps an image that it may need again, whoever prunes: the one that
 # ran (before), the one that NAME had before the migration (migrate-before), and the one that migrated (migrate).
@@ -146,7 +166,7 @@ let_go() { docker_ image rm "$(kept_name "$1" "$2")" >/dev/null 2>&1 || :; }
 # note_image STEP SERVICE ROLE: before it is built anew.
 note_image() {
     name=$(image_name "$2")
-    old=$(image_id "$name")
+    old=$(image_id "$name") || return
     [ -z "$old" ] || keep_image "$old" "$name" "$3" || return
     put "facts/$1.$2.name" "$name"
     put "facts/$1.$2.before" "${old:-none}"
@@ -155,7 +175,8 @@ note_image() {
 # restore_image STEP SERVICE: the name goes back to the image that it had; a name that was not there goes.
 restore_image() {
     known "$1.$2.before" || return 0
-    name=$(recall "$1.$2.name") old=$(recall "$1.$2.before") now=$(image_id "$name")
+    name=$(recall "$1.$2.name") old=$(recall "$1.$2.before")
+    now=$(image_id "$name") || return
     if [ "$old" = none ]; then
         [ -z "$now" ] || docker_ image rm "$name" >/dev/null
     elif [ "$now" != "$old" ]; then
@@ -182,11 +203,20 @@ inspect() {
 }
 
 # state_of SERVICE: one word: absent, running, healthy, unhealthy, starting, restarting, exited (…), and the containers'
-# start times and restart counts, which change when it does not stay up.
+# start times and restart counts, which change when it does not stay up. Fails where that cannot be known.
 state_of() {
-    # shellcheck disable=SC2046
+    ids=$(containers "$1") || return
+    [ -n "$ids" ] || { printf 'absent\n' && return; }
+    # shellcheck disable=SC2086
     inspect '{{if .State.Health}}{{if eq .State.Status "running"}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}} {{.RestartCount}} {{.State.StartedAt}}' \
-        $(containers "$1") 2>/dev/null || printf 'absent\n'
+        $ids 2>/dev/null
+}
+
+# runs SERVICE: the image, whether it runs, and the id of its containers. Fails where that cannot be known.
+runs() {
+    ids=$(containers "$1") || return
+    # shellcheck disable=SC2086
+    inspect '{{.Image}} {{.State.Running}} {{.Id}}' $ids
 }
 
 # show_logs SERVICE...: the last words of containers that did not come up.
@@ -203,17 +233,27 @@ show_logs() {
 # is one would run again.
 up() { compose up -d --no-deps --no-build --force-recreate "$@"; }
 
-# up_missing SERVICE...: what these depend on, started where it does not run.
+# up_missing SERVICE...: what these depend on, started where it does not run; facts/started are those that did not run
+# when the release first looked.
 up_missing() {
+    known started || note_stopped "$@"
     for service in $(dependencies "$@"); do
         case $(state_of "$service") in running* | healthy* | starting*) continue ;; esac
-        printf '%s\n' "$service" >>facts/started
         compose up -d --no-deps --no-recreate "$service" || fail "the service $service could not be started"
     done
     for service in $(dependencies "$@"); do
         # shellcheck disable=SC2034
         (settle=0 health_url='' && await "$service" || { show_logs "$service"; fail "the service $service $why"; }) || exit
     done
+}
+
+note_stopped() {
+    : >facts/started.new
+    for service in $(dependencies "$@"); do
+        now=$(state_of "$service") || fail "docker does not say whether $service runs"
+        case $now in absent* | created* | exited* | dead*) printf '%s\n' "$service" >>facts/started.new ;; esac
+    done
+    mv facts/started.new facts/started
 }
 
 # stop_started: those of them that only this release had started.
@@ -243,11 +283,12 @@ dependencies() {
         }' facts/model
 }
 
-# stop_run NAME: a one-off container of ours that may have outlived its client.
+# stop_run NAME: a one-off container of ours that may have outlived its client. Fails where it may still run.
 stop_run() {
-    docker_ inspect "$1" >/dev/null 2>&1 || return 0
-    docker_ stop -t 10 "$1" >/dev/null 2>&1
-    docker_ rm -f "$1" >/dev/null 2>&1
+    left=$(docker_ ps -aq --filter "name=^/$1\$") || return
+    [ -n "$left" ] || return 0
+    docker_ stop -t 10 "$left" >/dev/null 2>&1
+    docker_ rm -f "$left" >/dev/null
 }
 
 # run_once NAME ARGUMENT...: a one-off container, which reads the file $input; its own exit status, also where the
@@ -255,7 +296,7 @@ stop_run() {
 run_once() {
     name=$1
     shift
-    stop_run "$name"
+    stop_run "$name" || return
     compose run -T --no-deps --name "$name" "$@" <"${input:-/dev/null}"
     status=$?
     if docker_ inspect "$name" >/dev/null 2>&1; then

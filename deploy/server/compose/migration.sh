@@ -6,7 +6,7 @@ ready_migration() {
     check_services
     # shellcheck disable=SC2086
     up_missing $services $migrate_service
-    note_image migrate "$migrate_service" migrate-before
+    note_image migrate "$migrate_service" migrate-before || fail "the old image of $migrate_service could not be kept"
     compose build "$migrate_service" || fail "the image of $migrate_service could not be built"
     put facts/migrate.image "$(image_id "$(image_name "$migrate_service")")"
     [ -n "$(recall migrate.image)" ] || fail "the build left no image $(image_name "$migrate_service")"
@@ -57,8 +57,10 @@ WORDS
 }
 
 stop_migration() {
-    stop_run "backstay-$id-migrate"
-    stop_run "backstay-$id-probe"
+    reach_docker
+    for run in migrate probe; do
+        stop_run "backstay-$id-$run" || fail "the container backstay-$id-$run could not be stopped"
+    done
 }
 
 # restore_migration: the image's name, and the services that only this release had started.
@@ -90,9 +92,15 @@ sqlite_in() (input=$1 && shift && probe sqlite-restore "$@")
 # pause_services [AGAIN]: the application's containers stop; facts/paused says which ran, and how well.
 pause_services() {
     if [ -z "${1:-}" ] && ! known paused; then
+        ran=''
+        for service in $services; do
+            ids=$(containers "$service") || return
+            # shellcheck disable=SC2086
+            ran="$ran $(inspect '{{if .State.Running}}{{.Id}}{{end}}' $ids)" || return
+        done
         put facts/paused.state "$(for service in $services; do state_of "$service"; done)"
-        # shellcheck disable=SC2046
-        put facts/paused "$(for service in $services; do inspect '{{if .State.Running}}{{.Id}}{{end}}' $(containers "$service"); done)"
+        # shellcheck disable=SC2116,SC2086
+        put facts/paused "$(echo $ran)"
         ! url_answers || put facts/paused.answered yes
     fi
     # shellcheck disable=SC2046

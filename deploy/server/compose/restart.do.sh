@@ -7,13 +7,14 @@
 
 load
 for service in $services; do
-    ids=$(containers "$service")
-    # shellcheck disable=SC2086
-    put "facts/restart.$service.before" "$(inspect '{{.Image}} {{.State.Running}} {{.Id}}' $ids)"
-    put "facts/restart.$service.state" "$(state_of "$service" | awk 'NR == 1 { print $1 }')"
+    was=$(runs "$service") || fail "docker does not say what $service runs"
+    put "facts/restart.$service.before" "$was"
+    was=$(state_of "$service") || fail "docker does not say how $service is"
+    put "facts/restart.$service.state" "${was%% *}"
     # The name may have moved on from what runs: what runs is what comes back.
     old=$(awk 'NR == 1 { print $1 }' "facts/restart.$service.before")
-    [ -z "$old" ] || keep_image "$old" "$(recall "build.$service.name")" before
+    [ -z "$old" ] || keep_image "$old" "$(recall "build.$service.name")" before ||
+        fail "the old image of $service could not be kept"
 done
 # shellcheck disable=SC2086
 [ -n "$migrate" ] || up_missing $services
@@ -27,7 +28,7 @@ up $services || { show_logs $services; fail "the new containers did not start"; 
 await $services || { show_logs $services; fail "the new release $why"; }
 for service in $services; do
     # shellcheck disable=SC2046
-    runs=$(inspect '{{.Image}}' $(containers "$service") | sort -u)
-    [ "$runs" = "$(recall "build.$service.after")" ] || fail "$service does not run the image that was built"
+    new=$(inspect '{{.Image}}' $(containers "$service") | sort -u)
+    [ "$new" = "$(recall "build.$service.after")" ] || fail "$service does not run the image that was built"
 done
 fact image.after "$(recall "build.$main.after")"

@@ -7,20 +7,24 @@
 . ./health.sh
 
 was() { recall "restart.$1.before"; }
-# shellcheck disable=SC2046
-is() { inspect '{{.Image}} {{.State.Running}} {{.Id}}' $(containers "$1"); }
 
 # back SERVICE: into $again, where its old containers are not there as they were.
 back() {
     known "restart.$1.before" || return 0
     if [ -z "$(was "$1")" ]; then
-        for container in $(containers "$1"); do docker_ stop "$container" && docker_ rm -f "$container"; done
+        ids=$(containers "$1") || fail "docker does not say what $1 runs"
+        for container in $ids; do
+            docker_ stop "$container" || fail "the new $1 could not be stopped"
+            docker_ rm -f "$container" || fail "the new $1 could not be removed"
+        done
         return
     fi
-    docker_ image tag "$(was "$1" | awk 'NR == 1 { print $1 }')" "$(recall "build.$1.name")"
-    [ "$(is "$1")" = "$(was "$1")" ] || again="$again $1"
+    docker_ image tag "$(was "$1" | awk 'NR == 1 { print $1 }')" "$(recall "build.$1.name")" ||
+        fail "the old image of $1 could not get its name back"
+    [ "$(runs "$1")" = "$(was "$1")" ] || again="$again $1"
 }
 
+reach_docker
 tree_to "$(recall commit.before)" || fail "the checkout $path could not go back" "Its local changes are in the way."
 again=''
 for service in $services; do back "$service"; done
