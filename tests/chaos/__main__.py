@@ -18,12 +18,14 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="what the faults and moments come from")
     parser.add_argument("--workers", type=int, default=3, help="how many servers at once")
     parser.add_argument("--only", type=int, nargs="*", help="the numbers of the deployments to repeat")
-    parser.add_argument("--fault", help="this one alone")
     parser.add_argument("--plain", action="store_true", help="with the plain script, to compare")
+    parser.add_argument("--world", choices=("fast", "lab", "both"), default="both", help="which servers")
+    parser.add_argument("--fault", nargs="+", help="these alone, in turn")
     given = parser.parse_args()
-    wanted = [t for t in trials(given.seed, given.runs) if not given.only or t[0] in given.only]
+    given.world = "fast" if given.plain else given.world
+    wanted = [t for t in trials(given.seed, given.runs, given.world) if not given.only or t[0] in given.only]
     if given.fault:
-        wanted = [(index, given.fault) for index, _ in wanted]
+        wanted = [(index, given.fault[index % len(given.fault)]) for index, _ in wanted]
     print(f"seed {given.seed}", flush=True)
     began = time.monotonic()
     verdicts = carry_out(given.seed, wanted, given.workers, tell, "plain" if given.plain else "fast")
@@ -32,7 +34,8 @@ def main() -> int:
     print(f"{time.monotonic() - began:.0f} s")
     for verdict in verdicts:
         if verdict.problems:
-            print(f"\nrepeat with --runs {given.runs} --seed {given.seed} --only {verdict.index}")
+            again = f"--seed {given.seed} --only {verdict.index} --fault '{verdict.fault}'"
+            print(f"\nrepeat with --runs {given.runs} --world {given.world} {again}")
             print(f"{verdict.fault}, {verdict.kind} release, {verdict.moment}")
             print(*verdict.notes, *verdict.problems, verdict.told, sep="\n")
     return any(verdict.problems for verdict in verdicts)

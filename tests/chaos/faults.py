@@ -61,6 +61,9 @@ class Fault:
     settings: tuple[tuple[str, str], ...] = ()
     stops: bool = False
     root: bool = False
+    #: Which world it is of, and whether it stops what others use there.
+    world: str = "fast"
+    alone: bool = False
     weight: int = 2
     plain: bool = True
 

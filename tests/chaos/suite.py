@@ -8,43 +8,55 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.lab_faults import LAB
 from tests.chaos.run import Verdict
+from tests.lab import available
 
 ROOT = Path(__file__).parents[2]
 Trial = tuple[int, str]
+WORLD = {fault.name: fault.world for fault in (*FAULTS, *LAB)}
+#: Of so many deployments one is on the lab, which takes longer.
+LAB_SHARE = 6
 
 
-def trials(seed: str, count: int) -> list[Trial]:
+def trials(seed: str, count: int, world: str = "both") -> list[Trial]:
     """So many trials: every fault, the likelier ones more often, in a random order. Numbers are from 1."""
     usable = [fault for fault in FAULTS if not fault.root or os.geteuid() == 0]
     rng = random.Random(seed)
+    names, on_lab = deal(usable, count, rng), deal(LAB, count, rng)
+    if world == "lab":
+        names = on_lab
+    elif world == "both" and not available():
+        names = [on_lab.pop() if n % LAB_SHARE == 1 else name for n, name in enumerate(names)]
+    return list(enumerate(names, 1))
+
+
+def deal(faults: Sequence[Fault], count: int, rng: random.Random) -> list[str]:
+    """So many names: each once, then by weight."""
     names: list[str] = []
     while len(names) < count:
-        deck = (
-            [fault.name for fault in usable]
-            if not names
-            else [f.name for f in usable for _ in range(f.weight)]
-        )
+        deck = [f.name for f in faults for _ in range(f.weight if names else 1)]
         rng.shuffle(deck)
         names += deck
-    return list(enumerate(names[:count], 1))
+    return names[:count]
 
 
 def carry_out(
-    seed: str, wanted: Iterable[Trial], workers: int, told: Callable[[Verdict], None], kind: str = "fast"
+    seed: str, wanted: Sequence[Trial], workers: int, told: Callable[[Verdict], None], kind: str = "fast"
 ) -> list[Verdict]:
     """The verdicts, in the order of their numbers; ``told`` is called with each as it comes.
 
     ``kind``: "fast", or "plain" for the plain script in the fast world.
     """
-    left, lock, done = list(wanted), threading.Lock(), list[Verdict]()
+    lock, done = threading.Lock(), list[Verdict]()
+    left = {world: [trial for trial in wanted if WORLD[trial[1]] == world] for world in ("fast", "lab")}
 
-    def work() -> None:
-        argv = [sys.executable, "-m", "tests.chaos.worker", seed, kind]
+    def work(world: str) -> None:
+        argv = [sys.executable, "-m", "tests.chaos.worker", seed, kind if world == "fast" else world]
         with subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -52,9 +64,9 @@ def carry_out(
             assert process.stdout
             while True:
                 with lock:
-                    if not left:
+                    if not left[world]:
                         break
-                    trial = left.pop(0)
+                    trial = left[world].pop(0)
                 process.stdin.write(json.dumps(trial) + "\n")
                 process.stdin.flush()
                 line = process.stdout.readline()
@@ -68,7 +80,9 @@ def carry_out(
                     break
             process.stdin.close()
 
-    threads = [threading.Thread(target=work) for _ in range(workers)]
+    # There is one lab on a machine, and some of its faults stop what others would use.
+    worlds = ["fast"] * min(workers, len(left["fast"])) + ["lab"] * bool(left["lab"])
+    threads = [threading.Thread(target=work, args=(world,)) for world in worlds]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -79,7 +93,7 @@ def carry_out(
 def table(verdicts: Sequence[Verdict]) -> list[tuple[str, int, int, int, int, int]]:
     """Rows of fault, runs, ended new, ended old, needed recover, wrong; the sum last."""
     rows = []
-    for name in dict.fromkeys(fault.name for fault in FAULTS):
+    for name in WORLD:
         mine = [verdict for verdict in verdicts if verdict.fault == name]
         if mine:
             rows.append((name, *counts(mine)))

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS
+from tests.chaos.lab import LabWorld
+from tests.chaos.lab_faults import LAB
+from tests.chaos.place import Place
 from tests.chaos.run import run
 from tests.chaos.world import World
+
+KINDS: dict[str, Callable[[Path], Place]] = {"fast": World, "plain": World, "lab": LabWorld}
 
 
 def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
-    faults, world = {fault.name: fault for fault in FAULTS}, None
+    faults, world = {fault.name: fault for fault in (*FAULTS, *LAB)}, None
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         number = 0
         try:
@@ -22,7 +28,7 @@ def main(seed: str, kind: str) -> None:
                 index, name = json.loads(line)
                 if world is None:
                     number += 1
-                    world = World(Path(folder) / f"world{number}")
+                    world = KINDS[kind](Path(folder) / f"world{number}")
                 verdict = run(world, faults[name], seed, index, plain=kind == "plain")
                 if verdict.problems:
                     world.close()
