@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from deploy.deployment import Server, question
-from deploy.doctor import laptop, server
+from deploy.doctor import application, laptop, server
 from deploy.doctor.facts import Facts, read
 from deploy.errors import BackstayError, ConfigError, RefusedError
 from deploy.ledger import outlook as ledger
@@ -66,6 +66,9 @@ def _examine(asked: Server, seen: list[Finding], report: Report) -> None:
             report.group("server", [server.judge_entry(error)])
             raise
     report.group("server", server.findings(facts, asked.target))
+    seen = application.findings(facts, asked.target)
+    if seen:
+        report.group("application", seen)
 
 
 def _way(asked: Server) -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def _sort(items: Iterable[events.Item], facts: Facts) -> None:
     for item in items:
         if isinstance(item, events.Output):
             if now["text"]:
-                facts.texts[now["text"]] = facts.texts.get(now["text"], "") + f"{item.line}\n"
+                facts.texts[now["text"]] += f"{item.line}\n"
         elif item.name == "refuse":
             raise RefusedError(item.text("text"), item.text("hint"))
         elif item.name == "note":
@@ -79,3 +79,4 @@ def _sort(items: Iterable[events.Item], facts: Facts) -> None:
         elif item.name == "answer":
             known = now if item.text("name") in now else facts.answers
             known[item.text("name")] = item.text("value")
+            facts.texts.setdefault(now["text"], "")

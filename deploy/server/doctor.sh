@@ -93,6 +93,39 @@ ask_remote() {
     answer remote.error "$(grep -v '^$' remote.error | tail -n 2 | (mask))"
 }
 
+# look_at_code: the files that say how the application is built and migrated, masked; names alone of what holds secrets.
+look_at_code() {
+    tracked() { git_ -c core.quotePath=off ls-files "$@"; }
+    tracked | grep -E '(^|/)(([^/]*[.])?Dockerfile[^/]*|[^/]*[.]?dockerignore|alembic[.]ini|env[.]py|[^/]*(entrypoint|start)[^/]*[.]sh|pyproject[.]toml)$' |
+        head -n 60 | while IFS= read -r file; do
+        [ -f "$path/$file" ] || continue
+        # The URL of a database may hold a password that no .env has: its signs will do.
+        awk '/^sqlalchemy[.]url/ { at = index($0, "="); value = substr($0, at + 1); gsub(/[A-Za-z0-9]/, "x", value); $0 = substr($0, 1, at) value } 1' \
+            <"$path/$file" | text "file:$file"
+    done
+    answer tracked.env "$(tracked -- .env '*/.env' '.env.*' '*/.env.*' '*.env' |
+        grep -Ev '(example|sample|template|dist|defaults?)([.]env)?$' | head -n 4)"
+    tracked -- '*.py' | sed 's|[^/]*$||' | sort -u | text python.folders
+    git_ grep -hIE '^(down_)?revision *[:=]' -- '*/versions/*.py' 'versions/*.py' | head -n 4000 | text revisions
+    answer autocommit "$(git_ grep -lE 'autocommit_block[(]' -- '*/versions/*.py' 'versions/*.py' | head -n 2)"
+    answer models "$(git_ grep -lE '__tablename__|table *= *True' -- '*.py' | grep -Ev '(^|/)(tests?|versions)/|test_' | head -n 60)"
+    git_ grep -IE '^[[:space:]]*(from|import)[[:space:]]' -- '*.py' | head -n 6000 | text imports
+}
+
+# look_at_secrets: names of variables and files, no values.
+look_at_secrets() {
+    for file in "$path"/.env "$path"/.env.* "$path"/*.env; do
+        [ -f "$file" ] || continue
+        case $file in *example* | *sample* | *template*) continue ;; esac
+        [ -z "$(find "$file" -perm -004)" ] || printf '%s\n' "${file##*/}" >>open.env
+        printf '%s\n' "${file##*/}" >>env.files
+    done
+    answer env.open "$(cat open.env 2>/dev/null)"
+    [ -e env.files ] || return 0
+    answer env.dollar "$(cd "$path" && tr '\n' '\000' <"$kit/env.files" | xargs -0 awk -f "$kit/dollar.awk")"
+    ! (cd "$path" && tr '\n' '\000' <"$kit/env.files" | xargs -0 grep -Eq '^(export )?DATABASE_URL=.*%') || answer env.percent yes
+}
+
 # logind's settings: whether it ends what a user leaves running.
 logins() {
     if has busctl; then
@@ -118,5 +151,7 @@ answer state.current "$(cat "$state/current" 2>/dev/null)"
 if has git && check checkout checkout; then
     look_at_checkout
     ask_remote
+    look_at_code
+    look_at_secrets
 fi
 . ./examine.sh

@@ -22,6 +22,7 @@ from deploy.embedded import EmbeddedServer
 from deploy.transport import Address
 from deploy.view import Finding, Report
 from tests.apps.history import git
+from tests.apps.variants import EXAMPLE
 
 TOOLS = """
 awk cat cut date df find flock git grep gzip head id ls mkdir mkfifo mktemp rm sed setsid sh sort sync tail
@@ -96,10 +97,10 @@ def world(tmp_path: Path) -> Iterator[World]:
     origin, checkout = tmp_path / "origin.git", tmp_path / "there/shop"
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", origin], check=True)
     subprocess.run(["git", "clone", "-q", origin, checkout], check=True, stderr=subprocess.DEVNULL)
+    shutil.copytree(EXAMPLE / "backend", checkout / "backend", ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / "requirements.txt").write_text("")
     git(checkout, "checkout", "-q", "-B", "main")
-    git(checkout, "add", "-A")
-    git(checkout, "-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-q", "-m", "first")
+    commit(checkout)
     git(checkout, "push", "-q", "origin", "main")
     with EmbeddedServer(home=tmp_path / "there", path=[tools]) as server:
         made = World(tmp_path, server, tools)
@@ -166,6 +167,36 @@ def no_repository(world: World) -> None:
     shutil.rmtree(world.checkout / ".git")
 
 
+def guides_env_py(world: World) -> None:
+    """As the guide has it: committed, on the server."""
+    file = world.checkout / "backend/migrations/env.py"
+    file.write_text(file.read_text().replace("from models import", "from ..models import"))
+    commit(world.checkout)
+
+
+def two_heads(world: World) -> None:
+    versions = world.checkout / "backend/migrations/versions"
+    (versions / "003_other.py").write_text('revision = "003"\ndown_revision = "001"\n')
+    commit(world.checkout)
+
+
+def committed_env(world: World) -> None:
+    (world.checkout / ".env").write_text("SECRET_KEY=abc$def\n")
+    (world.checkout / ".env").chmod(0o600)
+    git(world.checkout, "add", "--force", ".env")
+    commit(world.checkout)
+
+
+def open_env(world: World) -> None:
+    (world.checkout / ".env").write_text("SECRET_KEY=hunter22\n")
+    (world.checkout / ".env").chmod(0o644)
+
+
+def commit(checkout: Path) -> None:
+    git(checkout, "add", "-A")
+    git(checkout, "-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-q", "-m", "next")
+
+
 def no_python(world: World) -> None:
     (world.tools / "python3").unlink()
 
@@ -180,6 +211,10 @@ FAULTS = {
     interrupted: "error releases: release r1 was interrupted",
     no_checkout: "error checkout: there is no folder {checkout}",
     no_repository: "error checkout: {checkout} on the server is not a git checkout",
+    guides_env_py: "error env.py: backend/migrations/env.py:11 imports relatively",
+    two_heads: "error revisions: there are 2 heads: 002, 003",
+    committed_env: "warning env files: .env is committed to git",
+    open_env: "warning env files: .env can be read by every user",
     no_python: "error python: python3 is not installed",
 }
 
