@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -83,6 +85,21 @@ class Laptop:
 
     def fab(self, *words: str, timeout: float = 60) -> Done:
         return finish(self.start(*words), timeout)
+
+    def type(self, *words: str, answer: str) -> tuple[int, str]:
+        """At a terminal, where somebody types one line; the exit code and all that was shown."""
+        far, near = pty.openpty()
+        process = subprocess.Popen(
+            ["fab", *words], cwd=self.folder, env=self.environ, stdin=near, stdout=near, stderr=near
+        )
+        os.close(near)
+        os.write(far, f"{answer}\n".encode())
+        shown = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(far, 4096):
+                shown += data
+        os.close(far)
+        return process.wait(60), shown.decode()
 
     def result(self, *words: str) -> tuple[int, dict[str, Any]]:
         """Exit code and the result object of a ``--json`` call; every line must be an object."""

@@ -316,6 +316,41 @@ def test_wrong_use_is_told_in_one_go(laptop: Laptop, words: list[str], says: str
     assert "Traceback" not in done.err + done.out
 
 
+RESTORE = """
+NAMES = ("check_db.restore", "stop", "restore", "start")
+
+
+class Restoring(Scripted):
+    def scripts(self):
+        do = {f"{name}.do.sh": RUN % (f"{name}.do", f"{name}.do") for name in NAMES}
+        return {**super().scripts(), **do, "finish_db.sh": ""}
+
+
+ENGINES["compose"] = Restoring()
+"""
+
+
+def test_a_restore_wants_the_applications_name_typed(laptop: Laptop) -> None:
+    with (laptop.folder / "fabfile.py").open("a") as file:
+        file.write(RESTORE)
+    laptop.write("restore.do", 'echo >>"$path/restored"')
+    kept = laptop.checkout.parent / "there/.local/state/backstay/shop/backups"
+    kept.mkdir(parents=True)
+    (kept / "b1.info").write_text("id b1\nat 1795336746\nformat postgresql\ndatabase shop_db\nheads 003\n")
+    (kept / "b1.dump").write_text("the database")
+    assert laptop.fab("db.restore", "nope").code == 2
+    for wrong in ("", "yes", "SHOP", "b1"):
+        code, said = laptop.type("db.restore", "b1", answer=wrong)
+        assert (code, "nothing was touched" in said) == (2, True), said
+    assert not (laptop.checkout / "restored").exists()
+    code, said = laptop.type("db.restore", "b1", answer="shop")
+    assert code == 0, said
+    assert "b1 of 2026-11-22" in said
+    assert "at 003" in said
+    assert "Type shop to go on" in said
+    assert (laptop.checkout / "restored").read_text() == "\n"
+
+
 def test_an_unknown_host_key_is_refused(laptop: Laptop) -> None:
     laptop.server.known_hosts_path.write_text("")
     done = laptop.fab("deploy")
