@@ -17,7 +17,7 @@ from tests.runner.bench import bench
 
 from .site import Site
 
-# Links the files of a finished environment instead of making one; pip then finds all there.
+# Links the files of a finished environment instead of making one; its pip then says that all is there.
 QUICK = """\
 #!{python}
 import os, shutil, sys
@@ -32,6 +32,12 @@ if sys.argv[1:3] == ["-m", "venv"]:
             os.chmod(entry.path, 0o755)
 else:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
+
+PIP = """\
+if "no-such-package" in open("requirements.txt").read():
+    raise SystemExit("ERROR: No matching distribution found for backstay-no-such-package")
+print("Requirement already satisfied")
 """
 
 
@@ -55,6 +61,8 @@ def quick_python(wheels: dict[str, str], tmp_path_factory: pytest.TempPathFactor
             install = [str(template / "bin" / "python"), "-m", "pip", "install", "--quiet"]
             install += ["-r", str(EXAMPLE / "requirements.txt")]
             subprocess.run(install, check=True, timeout=120, env={**os.environ, **wheels})
+            (pip,) = template.glob("lib/*/site-packages/pip/__main__.py")
+            pip.write_text(PIP)
             program.write_text(QUICK.format(python=sys.executable, template=str(template)))
             program.chmod(0o755)
     return str(program)
