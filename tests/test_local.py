@@ -140,7 +140,8 @@ def test_what_is_missing_is_said(ready: Path, tmp_path: Path) -> None:
         ready, "db.current", "--local", code=2
     )
     bare = application(tmp_path / "bare")
-    (bare / ".git").mkdir()  # What other tests left in folders above is none of its.
+    # What other tests left in the folders above is none of its.
+    (bare / "deploy.toml").write_text('app = "shop"\nhost = "server.example.org"\npath = "/srv/shop"\n')
     assert "fab init" in local(bare, "db.revision", "-m", "x", code=2)
 
 
