@@ -52,7 +52,7 @@ def deploy(
     target=_TARGET,
     ref="branch, tag or commit instead of the target's branch",
     json="one JSON object",
-    fail_on="danger: exit with 1 when there is some, or a deployment would be refused",
+    fail_on="danger: exit with 1 when there is some, or something is in the way",
 )
 def plan(command: Command, target: str = "", ref: str = "", json: bool = False, fail_on: str = "") -> int:
     """Show what a deployment would bring: commits, migrations with their SQL, dangers."""

@@ -4,9 +4,8 @@ The commit's files come on standard input, as a tar. They are laid out in a temp
 what only the deployed folder has, and are asked there: nothing that is deployed is written to.
 
 Answers: `heads` of the database (of the deployed code, where the database is `unasked`), `code` for those
-of the commit, `stop` for why a deployment is refused. `revision` begins a pending one, oldest first; `up`
-and `undo` are a statement each, `finding` begins a finding, `danger` is what consent is needed for. A
-value's further lines are answers `+`.
+of the commit, `stop` for what is in the way. `revision` begins a pending one, oldest first; `up`
+and `undo` are a statement each, `finding` begins a finding. A value's further lines are answers `+`.
 """
 
 import ast
@@ -224,7 +223,7 @@ def digest(path):
 
 
 def broken(old, new, before):
-    """What no consent helps against: OLD is deployed, NEW are the commit's files, BEFORE the records."""
+    """What must not be deployed at all: OLD is deployed, NEW are the commit's files, BEFORE the records."""
     ahead = [head for head in old["heads"] or () if head not in new]
     if ahead:
         hint = "It is ahead of the code: deploy the commit that has this migration, or a newer one."
@@ -348,8 +347,3 @@ def report(revision, findings, way, sentence):
         say("finding", found["severity"])
         for key in ("rule", "subject", "why", "instead", "allowed"):
             say(key, found.get(key) or "")
-        if found["severity"] == "danger" and not found.get("allowed"):
-            say(
-                "danger",
-                " ".join([revision["id"] + ":", found["rule"], found["subject"] + ":", found["why"]]),
-            )

@@ -68,13 +68,13 @@ class Revision:
 
     @property
     def dangers(self) -> tuple[Remark, ...]:
-        """What consent is needed for."""
+        """Those that its author did not allow."""
         return tuple(each for each in self.findings if each.severity == "danger" and not each.allowed)
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a deployment would be refused, and what to do."""
+    """What is in the way of a deployment, and what to do."""
 
     text: str
     hint: str
@@ -235,13 +235,13 @@ class _Drawn:
 
     def _end(self, it: Forecast) -> Iterator[str]:
         for stop in it.stops:
-            yield from self._prose(f"Would be refused: {stop.text}", "", "bad")
+            yield from self._prose(f"In the way: {stop.text}", "", "bad")
             yield from self._prose(stop.hint, "  ")
         if it.stops:
             return
         if it.dangers:
             yield from self._prose(f"Dangerous: {heads_word(it.dangers)}.", "", "bad")
-            yield "fab deploy asks before it goes on; where nobody can answer: --yes"
+            yield "fab deploy does not ask before it applies them."
         elif it.nothing:
             yield "Nothing to do: that commit is there, and no migration is pending."
         else:
