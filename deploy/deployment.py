@@ -122,7 +122,7 @@ def operate(server: Server, kind: recipe.Operation, **values: str) -> tuple[str,
 
 def question(server: Server, verb: Verb, *words: str, **values: str) -> Request:
     """The request of a verb that starts nothing; its id names what it may run for the answer."""
-    plan = recipe.questions(ENGINES[server.target.engine])
+    plan = recipe.questions(ENGINES[server.target.engine], verb)
     return server.request(verb, *words, plan=plan, values={"id": new_id(), **values})
 
 

@@ -82,9 +82,9 @@ def operation(target: Target, engine: Engine, kind: Operation, *, into: bool = F
     return Plan(kind, steps, library(files), files["finish_db.sh"])
 
 
-def questions(engine: Engine) -> Plan:
-    """No step at all: the scripts that answer ``fab status`` and ``fab logs``."""
-    return Plan("deploy", (), library({**common(), **engine.scripts()}))
+def questions(engine: Engine, verb: str) -> Plan:
+    """No step at all: the scripts that answer ``verb``, such as ``status`` or ``plan``."""
+    return Plan("deploy", (), library({**common(), **engine.scripts()}, verb))
 
 
 def values(target: Target, engine: Engine) -> Values:
@@ -115,6 +115,20 @@ def values(target: Target, engine: Engine) -> Values:
 
 #: What the runner brings itself.
 _ENTRY = ("enter.sh", "execute.sh", "lib.sh", "mask.awk", "runner.sh")
+#: What one question alone reads; nothing else has to carry it to the server.
+_OWN = {
+    "plan": (
+        "plan.sh",
+        "foresee.sh",
+        "commands.sh",
+        "plan.py",
+        "judge.py",
+        "judge_read.py",
+        "judge_source.py",
+        "judge_sql.py",
+    ),
+    "doctor": ("doctor.sh", "examine.sh", "dollar.awk", "outline.awk"),
+}
 
 
 def common() -> dict[str, str]:
@@ -122,12 +136,13 @@ def common() -> dict[str, str]:
     return {name: text for name, text in folder("").items() if name not in _ENTRY}
 
 
-def library(files: Mapping[str, str]) -> dict[str, str]:
-    """The files that steps read, without the steps themselves."""
+def library(files: Mapping[str, str], question: str = "") -> dict[str, str]:
+    """The files that steps read, without the steps themselves, and those of that question."""
+    others = {name for verb, names in _OWN.items() if verb != question for name in names}
     return {
         name: text
         for name, text in files.items()
-        if not name.endswith((".do.sh", ".undo.sh", "finish.sh", "finish_db.sh"))
+        if name not in others and not name.endswith((".do.sh", ".undo.sh", "finish.sh", "finish_db.sh"))
     }
 
 

@@ -16,7 +16,7 @@ foresee() {
     { git_ --literal-pathspecs archive --format=tar "$wanted" "$code" && tar -cf - .backstay; } >facts/commit.tar ||
         unknown "the files of the new commit cannot be read" || return
     # shellcheck disable=SC2034
-    (input=facts/commit.tar && exec <"$input" && probe plan "$ini" "$(printf '%s\n' "$migrate_command" | tr '\n' ' ')")
+    (also=plan.py input=facts/commit.tar && exec <"$input" && probe plan "$ini" "$(printf '%s\n' "$migrate_command" | tr '\n' ' ')")
     asked=$?
     rm -f facts/commit.tar
     [ "$asked" = 0 ] || unknown "the migrations cannot be read: $(reason)"

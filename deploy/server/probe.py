@@ -4,7 +4,7 @@ usage: probe.py state [NAME]               heads, code heads, pending revisions,
                                            database, its tables; ends statements of connections called NAME
        probe.py downgrade BEFORE ALLOWED   back to the heads BEFORE; only revisions of ALLOWED may be undone
        probe.py upgrade AIM ALLOWED        on to the heads AIM; only revisions of ALLOWED may be applied
-       probe.py VERB [WORD...]             see database.py and plan.py, which are read before this file
+       probe.py VERB [WORD...]             see database.py, and for `plan` plan.py, read before this file
 
 Answers are lines "backstay KEY VALUE..." on standard output; env.py and migrations may print besides.
 Works with Python 3.8, Alembic 1.5 and SQLAlchemy 1.4 and newer.

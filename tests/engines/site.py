@@ -94,7 +94,7 @@ class Site:
         }
         bench.values = values  # type: ignore[assignment]
         self.steps, self.back = recipe.deployment(target, Venv()), recipe.rollback(target, Venv())
-        self.questions = recipe.questions(Venv())
+        self.questions = recipe.questions(Venv(), "status")
         self.target = target
 
     @property
@@ -144,7 +144,7 @@ class Site:
 
     def plan(self, **more: str | int) -> view.Forecast:
         """``fab plan``."""
-        asked = self.bench.start("plan", plan=self.questions, **more)
+        asked = self.bench.start("plan", plan=recipe.questions(Venv(), "plan"), **more)
         items = self.bench.watch(asked, lambda item: False)
         lines = [item.line for item in items if isinstance(item, events.Output)]
         return forecast.read(lines, "shop", "default")

@@ -1,18 +1,9 @@
 # shellcheck shell=sh
-# commands: those of a deployment, word for word: the steps' own functions, of which the last call is told, not made.
+# commands: those of a deployment, word for word: the steps' own functions, whose commands are told, not run.
 # `line` tells it.
 commands() (
     # shellcheck disable=SC2329
-    with() {
-        lines=$1
-        shift
-        while IFS= read -r word; do
-            [ -z "$word" ] || set -- "$word" "$@"
-        done <<LINES
-$lines
-LINES
-        line "$@"
-    }
+    call() { line "$@"; }
     # shellcheck disable=SC2329
     docker_() { :; }
     git_() { line git "$@"; }

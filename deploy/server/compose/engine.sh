@@ -14,8 +14,9 @@ with() {
     done <<LINES
 $lines
 LINES
-    (umask "$login_umask" && exec "$@" 9>&-)
+    call "$@"
 }
+call() (umask "$login_umask" && exec "$@" 9>&-)
 
 docker_() { with "$(recall docker)" "$@"; }
 
@@ -311,5 +312,5 @@ run_once() {
 # probe NAME ARGUMENT...: probe.py inside the migration container; its answer is in facts/probe.NAME.
 probe() {
     run_once "backstay-$id-probe" -e "PGAPPNAME=backstay-$id" --entrypoint sh "$migrate_service" -c "$(cat probe.sh)" backstay \
-        "$(cat database.py plan.py probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
+        "$(cat database.py ${also:+"$also"} probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
 }

@@ -111,6 +111,6 @@ show_logs() {
 # probe NAME ARGUMENT...: probe.py in the environment; its answer is in facts/probe.NAME.
 probe() { in_probe "$@" >"facts/probe.$1"; }
 in_probe() {
-    in_venv env "PGAPPNAME=backstay-$id" sh -c "$(cat probe.sh)" backstay "$(cat database.py plan.py probe.py)" \
+    in_venv env "PGAPPNAME=backstay-$id" sh -c "$(cat probe.sh)" backstay "$(cat database.py ${also:+"$also"} probe.py)" \
         "${venv_workdir:-$migrate_workdir}" "$@"
 }
