@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from deploy import deployment, events, view
+from deploy import answers, deployment, events, view
 from deploy.commands import Command
 from deploy.errors import ConfigError, FailedError, RefusedError, UsageError
 from deploy.recipe import Operation
@@ -77,16 +77,14 @@ def downgrade(command: Command, revision: str, *, yes: bool) -> int:
 
 def _what_goes(command: Command, revision: str) -> str:
     lines, _ = ask(command, "aim", "down", revision)
-    said = [line.removeprefix("backstay ").partition(" ") for line in lines if line.startswith("backstay ")]
-    answers = [(key, rest) for key, _, rest in said]
-    return what_goes(answers, revision, f"on {command.target.name}", "A backup is made before.")
+    return what_goes(answers.pairs(lines), revision, f"on {command.target.name}", "A backup is made before.")
 
 
-def what_goes(answers: Iterable[tuple[str, str]], revision: str, where: str, backup: str) -> str:
+def what_goes(found: Iterable[tuple[str, str]], revision: str, where: str, backup: str) -> str:
     """What a downgrade undoes and drops, as ``aim`` answered it. Raises RefusedError when it is nothing."""
-    answers = list(answers)
-    going = [view.clean(rest) for key, rest in answers if key == "revision"]
-    lost = [view.clean(rest) for key, rest in answers if key == "loses" and rest]
+    found = list(found)
+    going = [view.clean(rest) for rest in answers.each(found, "revision")]
+    lost = [view.clean(rest) for rest in answers.each(found, "loses") if rest]
     if not going:
         raise RefusedError(
             f"there is nothing to undo down to {revision}", "fab db.history shows the revisions."

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from deploy import answers
 from deploy.errors import UsageError
 from deploy.resources import resource
 
@@ -19,7 +20,6 @@ from deploy.resources import resource
 _UNFIT = re.compile(
     r"ModuleNotFoundError: (.*)|(there is no Python with Alembic here)|(DATABASE_URL is not set)"
 )
-_ANSWER = "backstay "
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,16 @@ class Said:
     def of(cls, done: subprocess.CompletedProcess[str]) -> Said:
         """Part the answers from whatever else was printed."""
         lines = done.stdout.splitlines()
-        found = [line.removeprefix(_ANSWER).partition(" ") for line in lines if line.startswith(_ANSWER)]
-        other = tuple(line for line in lines if not line.startswith(_ANSWER))
-        return cls(done.returncode, tuple((key, rest) for key, _, rest in found), other, done.stderr)
+        other = tuple(line for line in lines if not line.startswith(answers.PREFIX))
+        return cls(done.returncode, tuple(answers.pairs(lines)), other, done.stderr)
 
     def all(self, key: str) -> list[str]:
         """The values of an answer that may come several times."""
-        return [value for name, value in self.answers if name == key]
+        return answers.each(self.answers, key)
 
     def one(self, key: str) -> str:
         """The value of an answer; empty when there is none."""
-        return next(iter(self.all(key)), "")
+        return answers.one(self.answers, key)
 
     @property
     def unfit(self) -> str:

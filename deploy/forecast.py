@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from deploy import deployment, view
+from deploy.answers import each, one, pairs
 from deploy.commands import Command
 from deploy.errors import FailedError, UsageError
 
@@ -91,23 +92,6 @@ def commit(text: str) -> view.Commit:
     return view.Commit(sha, date, author, subject)
 
 
-def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Keys and values; a value's further lines are put to it."""
-    key, value = "", ""
-    for line in lines:
-        if not line.startswith("backstay "):
-            continue
-        name, _, text = line.removeprefix("backstay ").partition(" ")
-        if name == "+":
-            value += f"\n{text}"
-            continue
-        if key:
-            yield key, value
-        key, value = name, text
-    if key:
-        yield key, value
-
-
 def split(found: Iterable[tuple[str, str]], key: str) -> list[Pairs]:
     """Cut before each ``key``; what comes before the first is first."""
     parts: list[Pairs] = [[]]
@@ -116,13 +100,3 @@ def split(found: Iterable[tuple[str, str]], key: str) -> list[Pairs]:
             parts.append([])
         parts[-1].append(pair)
     return parts
-
-
-def each(found: Pairs, key: str) -> list[str]:
-    """All values of ``key``."""
-    return [value for name, value in found if name == key]
-
-
-def one(found: Pairs, key: str) -> str:
-    """The first value of ``key``, or nothing."""
-    return next(iter(each(found, key)), "")

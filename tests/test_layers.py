@@ -7,7 +7,7 @@ import deploy
 
 LAYERS = [
     {"errors", "embedded"},
-    {"shell", "events", "resources"},
+    {"shell", "events", "resources", "answers"},
     {"plan", "config", "scaffold", "environments"},
     {"recipe"},
     {"engines", "runner", "transport", "ledger"},
