@@ -61,9 +61,8 @@ class Fault:
     settings: tuple[tuple[str, str], ...] = ()
     stops: bool = False
     root: bool = False
-    #: Which world it is of, and whether it stops what others use there.
+    #: Which world it is of.
     world: str = "fast"
-    alone: bool = False
     weight: int = 2
     plain: bool = True
 

@@ -7,17 +7,16 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import events
 from tests.apps import breakages
 from tests.apps.migrations import Migration
 from tests.apps.tree import Change, Tree, append
 from tests.chaos import app
 from tests.chaos.client import Client, wait_until
+from tests.chaos.records import Server
 from tests.chaos.world import ask
 from tests.lab import Lab, engine
 from tests.lab.site import SCHEMA, Site, make_fast_image
@@ -101,10 +100,11 @@ class Picture:
     current: str
 
 
-class LabWorld:
+class LabWorld(Server):
     """One application on the lab's server."""
 
     lengths = LENGTHS
+    entered = ("enter.sh ",)
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True)
@@ -248,21 +248,6 @@ class LabWorld:
             found |= set(re.findall(r"^\d+\t(.*)$", text, re.MULTILINE))
         return found
 
-    def record(self, name: str) -> str:
-        """One of the state folder's records; empty when it is not there."""
-        file = self.state / name
-        return file.read_text().strip() if file.is_file() else ""
-
-    def releases(self) -> list[Path]:
-        """The folders of the releases, oldest first."""
-        folder = self.state / "releases"
-        return sorted(p for p in folder.iterdir() if p.name[0] != ".") if folder.is_dir() else []
-
-    def journal(self, release: str) -> list[events.Item]:
-        """What the release's journal says."""
-        decoder = events.Decoder()
-        return decoder.feed((self.state / "releases" / release / "journal").read_bytes()) + decoder.finish()
-
     # -- processes
 
     def processes(self) -> dict[int, str]:
@@ -275,28 +260,6 @@ class LabWorld:
                 if place.startswith(mine) and process.uid == self.disk.stat().st_uid:
                     found[process.pid] = process.args
         return found
-
-    def release_processes(self) -> dict[int, str]:
-        """Those of releases: the runner, and what it started."""
-        found = self.processes()
-        session = {pid: _session(pid) for pid in found}
-        entered = {session[pid] for pid, words in found.items() if "enter.sh " in words}
-        return {pid: words for pid, words in found.items() if session[pid] not in entered}
-
-    def runner(self) -> int | None:
-        """The runner's process id: the leader of its session."""
-        for pid, words in self.processes().items():
-            if "/runner.sh /" in words and _session(pid) == pid:
-                return pid
-        return None
-
-    def kill_all(self) -> None:
-        """All processes at once."""
-        while left := self.processes():
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
 
     def reset(self) -> None:
         """The machine is reset: engine, containers and release are killed at once; the engine comes again."""
@@ -329,10 +292,3 @@ class LabWorld:
     def quiet(self, seconds: float = 90) -> bool:
         """Whether nothing of a release is at work within that time."""
         return wait_until(lambda: not self.release_processes(), seconds, 0.1) and not self.strays()
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return 0

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 
 from tests.apps import breakages, migrations
 from tests.apps.tree import Change
@@ -160,15 +159,6 @@ def each_alone(world: LabWorld, _rng: random.Random, stack: ExitStack) -> None:
     stack.callback(env.write_text, usual)
 
 
-def put_right(*statements: str) -> Callable[[Scene], None]:
-    """What a person has to do after a migration that stopped half-way."""
-
-    def strike(scene: Scene) -> None:
-        scene.repairs += [partial(scene.world.query, text) for text in statements]
-
-    return strike
-
-
 def never_healthy(_rng: random.Random) -> Change:
     """The application is up, and does not listen in time."""
     return breakages.slow_start(60)
@@ -194,18 +184,6 @@ WIDER = replace(
 )
 SLEEPS = replace(migrations.sleeping(4, table="naps"), models=None)
 DREAMS = replace(migrations.sleeping(4, in_database=True, table="dreams"), models=None)
-INVALID = replace(
-    migrations.CONCURRENT_INDEX,
-    slug="invalid",
-    upgrade="""
-for text in "ab":
-    op.execute(f"insert into comments (user_id, text) select min(id), '{text}' from users")
-op.execute("commit")
-with op.get_context().autocommit_block():
-    op.create_index("ux_comments", "comments", ["user_id"], unique=True, postgresql_concurrently=True)
-""",
-    models=None,
-)
 
 #: Those of the fast world that mean something else, or more, where there are containers.
 SHARED = {
@@ -223,13 +201,13 @@ SHARED = {
 }
 
 OWN = (
-    Fault("daemon restarted", daemon(False, (0, 1)), steps=ACTS, alone=True, weight=3),
-    Fault("daemon killed", daemon(True, (0, 4)), steps=ACTS, alone=True, weight=3),
-    Fault("daemon away to the end", daemon_away, steps=ACTS, alone=True, weight=2),
+    Fault("daemon restarted", daemon(False, (0, 1)), steps=ACTS, weight=3),
+    Fault("daemon killed", daemon(True, (0, 4)), steps=ACTS, weight=3),
+    Fault("daemon away to the end", daemon_away, steps=ACTS, weight=2),
     Fault("daemon does not answer for a while", unreachable, steps=ACTS, weight=3),
     Fault("daemon does not answer to the end", out_of_reach, steps=ACTS, weight=2),
-    Fault("machine reset", faults.machine, alone=True, weight=3),
-    Fault("machine reset, and in its recovery", faults.reset_twice, alone=True, weight=1),
+    Fault("machine reset", faults.machine, weight=3),
+    Fault("machine reset, and in its recovery", faults.reset_twice, weight=1),
     Fault("database restarted", database("restart", "-t", "5"), steps=ACTS, weight=2),
     Fault("database killed", main_process("db"), steps=ACTS, weight=2),
     Fault("database stopped", database_stopped, steps=("migrate",), weight=2),

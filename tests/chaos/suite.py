@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS, Fault
@@ -56,29 +57,23 @@ def carry_out(
     left = {world: [trial for trial in wanted if WORLD[trial[1]] == world] for world in ("fast", "lab")}
 
     def work(world: str) -> None:
-        argv = [sys.executable, "-m", "tests.chaos.worker", seed, kind if world == "fast" else world]
-        with subprocess.Popen(
-            argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdin
-            assert process.stdout
-            while True:
-                with lock:
-                    if not left[world]:
-                        break
-                    trial = left[world].pop(0)
-                process.stdin.write(json.dumps(trial) + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                verdict = (
-                    Verdict(**json.loads(line)) if line else Verdict(*trial, "", "", problems=["it died"])
-                )
-                with lock:
-                    done.append(verdict)
-                    told(verdict)
-                if not line:
+        process = None
+        while True:
+            with lock:
+                if not left[world]:
                     break
-            process.stdin.close()
+                trial = left[world].pop(0)
+            # One that died is followed by another: what is left is carried out all the same.
+            process = process or begin(seed, kind if world == "fast" else world)
+            verdict = carried_out(process, trial)
+            if not verdict:
+                process.wait()
+                process, verdict = None, Verdict(*trial, "", "", problems=["it died"])
+            with lock:
+                done.append(verdict)
+                told(verdict)
+        if process:
+            process.communicate()
 
     # There is one lab on a machine, and some of its faults stop what others would use.
     worlds = ["fast"] * min(workers, len(left["fast"])) + ["lab"] * bool(left["lab"])
@@ -88,6 +83,23 @@ def carry_out(
     for thread in threads:
         thread.join()
     return sorted(done, key=lambda verdict: verdict.index)
+
+
+def begin(seed: str, kind: str) -> subprocess.Popen[str]:
+    """A worker, with a world of its own."""
+    argv = [sys.executable, "-m", "tests.chaos.worker", seed, kind]
+    return subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def carried_out(worker: subprocess.Popen[str], trial: Trial) -> Verdict | None:
+    """The worker's verdict; None when it died."""
+    assert worker.stdin
+    assert worker.stdout
+    with suppress(BrokenPipeError):
+        worker.stdin.write(json.dumps(trial) + "\n")
+        worker.stdin.flush()
+    line = worker.stdout.readline()
+    return Verdict(**json.loads(line)) if line else None
 
 
 def table(verdicts: Sequence[Verdict]) -> list[tuple[str, int, int, int, int, int]]:

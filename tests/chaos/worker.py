@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS
@@ -14,14 +16,20 @@ from tests.chaos.lab_faults import LAB
 from tests.chaos.place import Place
 from tests.chaos.run import run
 from tests.chaos.world import World
+from tests.lab import Lab
 
 KINDS: dict[str, Callable[[Path], Place]] = {"fast": World, "plain": World, "lab": LabWorld}
 
 
 def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
+    # Ended by a signal, it tidies up all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faults, world = {fault.name: fault for fault in (*FAULTS, *LAB)}, None
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+    with (
+        Lab().session() if kind == "lab" else nullcontext(),
+        tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder,
+    ):
         number = 0
         try:
             for line in sys.stdin:

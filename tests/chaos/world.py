@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from deploy import events
 from deploy.embedded import EmbeddedServer
 from tests.apps import breakages
 from tests.apps.history import History, git
@@ -30,6 +28,7 @@ from tests.apps.tree import Change
 from tests.chaos import app, plain
 from tests.chaos.client import Client, wait_until
 from tests.chaos.place import Place
+from tests.chaos.records import Server
 from tests.lab.proxy import Line
 
 MARK = "BACKSTAY_CHAOS"
@@ -77,7 +76,7 @@ class Picture:
     current: str
 
 
-class World:
+class World(Server):
     """One server. ``release`` pushes one more release; ``fab`` calls the client."""
 
     lengths = LENGTHS
@@ -249,21 +248,6 @@ class World:
         files = (self.state / "backups").glob("*.dump")
         return {name for file in files for name in self.query(f"select name from {table}", file)}
 
-    def record(self, name: str) -> str:
-        """One of the state folder's records; empty when it is not there."""
-        file = self.state / name
-        return file.read_text().strip() if file.is_file() else ""
-
-    def releases(self) -> list[Path]:
-        """The folders of the releases, oldest first."""
-        folder = self.state / "releases"
-        return sorted(p for p in folder.iterdir() if p.name[0] != ".") if folder.is_dir() else []
-
-    def journal(self, release: str) -> list[events.Item]:
-        """What the release's journal says."""
-        decoder = events.Decoder()
-        return decoder.feed((self.state / "releases" / release / "journal").read_bytes()) + decoder.finish()
-
     # -- processes
 
     def processes(self) -> dict[int, str]:
@@ -276,30 +260,6 @@ class World:
                     if words:
                         found[int(folder.name)] = words
         return found
-
-    def release_processes(self) -> dict[int, str]:
-        """Those of releases: the runner, and what it started."""
-        found = self.processes()
-        session = {pid: _session(pid) for pid in found}
-        entered = {
-            session[pid] for pid, words in found.items() if "/enter.sh " in words or "head -c " in words
-        }
-        return {pid: words for pid, words in found.items() if session[pid] not in entered}
-
-    def runner(self) -> int | None:
-        """The runner's process id: the leader of its session."""
-        for pid, words in self.processes().items():
-            if "/runner.sh /" in words and _session(pid) == pid:
-                return pid
-        return None
-
-    def kill_all(self) -> None:
-        """As when the power fails; the service manager starts the application again."""
-        while left := self.processes():
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
 
     def reset(self) -> None:
         """The machine is reset: all is killed at once, and the connections with it."""
@@ -442,13 +402,6 @@ def ask(port: int, method: str, path: str, body: str = "") -> tuple[int, dict[st
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return 0
 
 
 def _mount(folder: Path) -> bool:
