@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -25,6 +26,9 @@ def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
     # Ended by a signal, it tidies up all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # What it starts does not hold the pipe: its end is seen at once, even if it is killed.
+    verdicts = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     faults, world = {fault.name: fault for fault in (*FAULTS, *LAB)}, None
     with (
         Lab().session() if kind == "lab" else nullcontext(),
@@ -41,7 +45,7 @@ def main(seed: str, kind: str) -> None:
                 if verdict.problems:
                     world.close()
                     world = None
-                print(json.dumps(verdict.fields), flush=True)
+                print(json.dumps(verdict.fields), file=verdicts, flush=True)
         finally:
             if world:
                 world.close()
