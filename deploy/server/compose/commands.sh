@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# commands: those of a deployment, word for word: the steps' own functions, whose commands are told, not run.
+# commands: those of a deployment, as one would type them: the steps' own functions, whose commands are told, not run.
 # `line` tells it.
 commands() (
     # shellcheck disable=SC2329
