@@ -40,7 +40,9 @@ def shown(forecast: view.Forecast) -> str:
 
 
 def test_what_arrives(site: Site) -> None:
-    before = files(site.path), site.picture()
+    # The look at the site comes first: its `git status` may write the index anew.
+    picture = site.picture()
+    before = files(site.path), picture
     nothing = site.plan()
     assert (nothing.nothing, nothing.heads, nothing.stops) == (True, ("002",), ())
     assert shown(nothing).splitlines()[-1].startswith("Nothing to do")
