@@ -2,8 +2,8 @@
 # Is it up, and does it stay up? The engine gives state_of SERVICE: one line a container or process, a word and what
 # changes when it does not stay up.
 
-# await SERVICE...: until all are healthy, or running where they have no health check, and stay so for $settle seconds,
-# and the health URL answers. Fails at once where there is no hope; $why says what is wrong.
+# await SERVICE...: until all are healthy, or running where they have no health check (and accept connections where what
+# ran before them did), and stay so for $settle seconds, and the health URL answers. Fails at once where there is no hope; $why says what is wrong.
 await() {
     waited=0 stable=0 before=''
     while :; do
@@ -27,6 +27,7 @@ judge() {
         *unhealthy*) why="is unhealthy" judgement=hopeless ;;
         *exited* | *dead* | *paused*) why="has stopped" judgement=hopeless ;;
         *restarting*) why="keeps crashing" stable=0 && crashed_often && judgement=hopeless ;;
+        *silent*) why="accepted no connection within $health_timeout s; what ran before did" stable=0 ;;
         *starting* | *created* | *absent* | '') why="was not up within $health_timeout s" stable=0 ;;
         "$before") stable=$((stable + 1)) judgement=good ;;
         *) why="did not stay up for $settle s" stable=0 judgement=good ;;

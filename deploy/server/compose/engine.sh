@@ -203,14 +203,29 @@ inspect() {
     [ $# = 0 ] || docker_ inspect --format "$format" "$@"
 }
 
-# state_of SERVICE: one word: absent, running, healthy, unhealthy, starting, restarting, exited (…), and the containers'
-# start times and restart counts, which change when it does not stay up. Fails where that cannot be known.
+# state_of SERVICE: one word: absent, running, healthy, unhealthy, starting, silent, restarting, exited (…), and the
+# containers' start times and restart counts, which change when it does not stay up. Fails where that cannot be known.
 state_of() {
     ids=$(containers "$1") || return
     [ -n "$ids" ] || { printf 'absent\n' && return; }
     # shellcheck disable=SC2086
-    inspect '{{if .State.Health}}{{if eq .State.Status "running"}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}} {{.RestartCount}} {{.State.StartedAt}}' \
-        $ids 2>/dev/null
+    states=$(inspect '{{if .State.Health}}{{if eq .State.Status "running"}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}} {{.RestartCount}} {{.State.StartedAt}}' \
+        $ids 2>/dev/null) || return
+    # shellcheck disable=SC2086
+    if known "restart.$1.listened" && ! listen $ids; then
+        states=$(printf '%s\n' "$states" | sed 's/^running /silent /')
+    fi
+    printf '%s\n' "$states"
+}
+
+# listen CONTAINER...: do all of them accept TCP connections? Docker's own name server, at 127.0.0.11, is none of theirs.
+# Where the kernel does not tell, they do not; a process of another machine's that has the same number is not asked.
+listen() {
+    for container; do
+        pid=$(inspect '{{.State.Pid}}' "$container") && grep -qs "$container" "/proc/$pid/cgroup" &&
+            cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null |
+            awk '$4 == "0A" && $2 !~ /^0B00007F:/ { found = 1 } END { exit !found }' || return
+    done
 }
 
 # runs SERVICE: the image, whether it runs, and the id of its containers. Fails where that cannot be known.

@@ -11,6 +11,8 @@ for service in $services; do
     put "facts/restart.$service.before" "$was"
     was=$(state_of "$service") || fail "docker does not say how $service is"
     put "facts/restart.$service.state" "${was%% *}"
+    # shellcheck disable=SC2046
+    [ "${was%% *}" = absent ] || ! listen $(containers "$service") || put "facts/restart.$service.listened" yes
     # The name may have moved on from what runs: what runs is what comes back.
     old=$(awk 'NR == 1 { print $1 }' "facts/restart.$service.before")
     [ -z "$old" ] || keep_image "$old" "$(recall "build.$service.name")" before ||
