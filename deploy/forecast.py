@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deploy import deployment, view
+from deploy import deployment, squawk, view
 from deploy.answers import each, one, pairs
 from deploy.commands import Command
 from deploy.errors import FailedError, UsageError
@@ -22,7 +22,7 @@ def run(command: Command, ref: str, fail_on: str) -> int:
         raise FailedError(
             "the server could not tell what a deployment would bring", "\n".join(map(view.clean, lines[-5:]))
         )
-    found = read(lines, target.app, target.name)
+    found = squawk.judged(read(lines, target.app, target.name))
     view.show_forecast(found, command.stdout, command.environ, as_json=command.json)
     command.told = True
     return 1 if fail_on and (found.dangers or found.stops) else 0
@@ -68,6 +68,7 @@ def revision(record: Pairs) -> view.Revision:
         undoable=one(top, "undoable"),
         because=one(top, "because"),
         findings=tuple(finding(found) for found in findings),
+        allows=tuple(allowance(text) for text in each(top, "allow")),
     )
 
 
@@ -82,6 +83,12 @@ def finding(record: Pairs) -> view.Remark:
     """One finding of a revision."""
     words = (one(record, key) for key in ("finding", "rule", "subject", "why", "instead", "allowed"))
     return view.Remark(*words)
+
+
+def allowance(text: str) -> tuple[str, str]:
+    """``RULE<tab>REASON``."""
+    rule, _, reason = text.partition("\t")
+    return rule, reason
 
 
 def commit(text: str) -> view.Commit:

@@ -390,7 +390,12 @@ def test_the_tree() -> None:
         ("# backstay: allow drop-table:", None, ["warning allow-without-reason drop-table"]),
         ("# backstay: allow drop-tables: because", None, ["warning allow-unknown-rule drop-tables"]),
         ("# backstay: allow", None, ["warning allow-unknown-rule ?"]),
-        ("# backstay: allow squawk/ban-drop-table: because", None, []),
+        ("# backstay: allow squawk: ban-drop-view: because", None, []),
+        (
+            "# backstay: allow squawk-ban-drop-view",
+            None,
+            ["warning allow-without-reason squawk: ban-drop-view"],
+        ),
         ("'# backstay: allow drop-table: in a text'", None, []),
         ("# drop-table is allowed", None, []),
     ],

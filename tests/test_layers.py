@@ -12,7 +12,7 @@ LAYERS = [
     {"recipe"},
     {"engines", "runner", "transport", "ledger"},
     {"deployment", "view"},
-    {"logs", "demo", "init", "doctor"},
+    {"logs", "demo", "init", "doctor", "squawk"},
     {"commands"},
     {"database", "forecast", "tasking"},
     {"local"},

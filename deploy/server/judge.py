@@ -398,7 +398,8 @@ def _list(names):
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-_ALLOW = re.compile(r"#\s*backstay:\s*allow\b([^:]*)(?::(.*))?$")
+_ALLOW = re.compile(r"#\s*backstay:\s*allow\b((?:\bsquawk:|[^:])*)(?::(.*))?$")
+_SQUAWK = re.compile(r"\bsquawk(?:: *|[-/])(?=\w)")
 
 
 def allowances(source):
@@ -406,7 +407,8 @@ def allowances(source):
     found = {}
     for comment in _comments(source or ""):
         match = _ALLOW.match(comment.strip())
-        for rule in re.split(r"[,\s]+", match.group(1).strip()) if match else ():
+        for word in re.split(r"[,\s]+", _SQUAWK.sub("squawk:", match.group(1)).strip()) if match else ():
+            rule = word.replace("squawk:", "squawk: ")
             found[rule] = (match.group(2) or "").strip() or found.get(rule)
     return found
 
@@ -420,16 +422,16 @@ def _comments(source):
         return
 
 
-def is_rule(name):
-    """Those of squawk's carry its name before their own."""
-    return name in RULES or name.startswith("squawk/")
+def of_squawk(name):
+    """Whether it names a rule of squawk's, which judges on the laptop: `squawk: RULE`."""
+    return name.startswith("squawk: ")
 
 
 def _allow(revision, found):
     reasons = allowances(revision.get("source"))
     for rule, reason in reasons.items():
         name = rule or "?"
-        if not is_rule(name):
+        if name not in RULES and not of_squawk(name):
             why = f"The migration allows {name}, which is no rule."
             found.append(finding(revision.get("id", ""), "allow-unknown-rule", "warning", name, why))
         elif not reason:

@@ -64,7 +64,7 @@ def plan(migrations, answer, ini, command=""):
         broken(old, {each["id"]: each for each in files}, recorded(folder))
         made = judge.Made()
         for revision in pending(commit, heads, code, os.path.dirname(ini)):
-            report(revision, judge.judge(revision, made), *judge.undoable(revision))
+            report(revision, judge, made)
 
 
 def rules(folder):
@@ -327,7 +327,8 @@ def alone():
         socket.socket.connect = kept[1]
 
 
-def report(revision, findings, way, sentence):
+def report(revision, judge, made):
+    way, sentence = judge.undoable(revision)
     say("revision", revision["id"])
     say("title", revision["title"])
     say("down", " ".join(revision["down"]))
@@ -343,7 +344,10 @@ def report(revision, findings, way, sentence):
             say("source_" + key, textwrap.dedent(inspection.getsource(function)))
     say("undoable", way)
     say("because", sentence)
-    for found in findings:
+    for rule, reason in judge.allowances(revision["source"]).items():
+        if judge.of_squawk(rule) and reason:
+            say("allow", rule + "\t" + reason)
+    for found in judge.judge(revision, made):
         say("finding", found["severity"])
         for key in ("rule", "subject", "why", "instead", "allowed"):
             say(key, found.get(key) or "")

@@ -52,7 +52,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Revision:
-    """A pending revision. ``undoable`` is yes, no or "loses data"; ``because`` says why."""
+    """A pending revision. ``undoable`` is yes, no or "loses data"; ``because`` says why; ``allows`` has rules
+    of squawk's that its author allows, and the reasons."""
 
     id: str
     title: str
@@ -65,6 +66,7 @@ class Revision:
     undoable: str
     because: str
     findings: tuple[Remark, ...]
+    allows: tuple[tuple[str, str], ...] = ()
 
     @property
     def dangers(self) -> tuple[Remark, ...]:
@@ -86,8 +88,8 @@ class Forecast:
 
     ``commits`` arrive, ``gone`` are on the server and not in the new history. ``heads`` are the database's,
     or the deployed code's where ``unasked`` says why the database does not answer; ``code`` are the new
-    commit's. ``unreadable`` is why nothing is known of its migrations; ``changed`` has a letter of git's
-    and a path.
+    commit's. ``unreadable`` is why nothing is known of its migrations, ``unlinted`` why squawk did not judge
+    them; ``changed`` has a letter of git's and a path.
     """
 
     app: str
@@ -106,6 +108,7 @@ class Forecast:
     stops: tuple[Stop, ...]
     revisions: tuple[Revision, ...]
     commands: tuple[str, ...]
+    unlinted: str = ""
 
     @property
     def nothing(self) -> bool:
@@ -186,6 +189,8 @@ class _Drawn:
             yield from self._head(f"Migrations to apply ({len(it.revisions)}): {way}")
         if it.unasked:
             yield from self._prose(f"The database was not asked: {it.unasked}", "  ", "warn")
+        if it.unlinted:
+            yield from self._prose(it.unlinted, "  ", "warn")
         for revision in it.revisions:
             yield from self._revision(revision)
 

@@ -64,3 +64,9 @@ def test_the_last_line_says_what_comes_next(forecast: Forecast, last: str) -> No
     if forecast.dangers:
         assert "    DANGER: drop-column users.email" in lines
         assert lines[-2] == "Dangerous: 003."
+
+
+def test_a_linter_that_failed_is_named() -> None:
+    screen = io.StringIO()
+    show_forecast(replace(PLAIN, revisions=(REVISION,), unlinted="squawk did not judge: x."), screen, {})
+    assert "  squawk did not judge: x.\n" in screen.getvalue()
