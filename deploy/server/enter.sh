@@ -150,7 +150,7 @@ follow() {
 
 # gone: the runner is. It was killed before it wrote the outcome, or between that and its last words.
 gone() {
-    if [ ! -e "$release/outcome" ]; then
+    if [ ! -s "$release/outcome" ]; then
         sleep 1
         event '"event":"lost"'
         return

@@ -84,6 +84,9 @@ def test_a_follower_of_an_interrupted_release_is_told(server: Bench) -> None:
     server.kill_all()
     server.leave(process)
     assert ended(server.run("attach", "")) == ("lost", 0)
+    # A record that a broken disk left empty says no more than none.
+    (server.release(1) / "outcome").touch()
+    assert ended(server.run("attach", "")) == ("lost", 0)
 
 
 def test_the_recovery_goes_on_in_the_same_journal(server: Bench) -> None:
