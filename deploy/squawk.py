@@ -68,7 +68,7 @@ LEFT_OUT = {
     "transaction-nesting",
 }
 #: Left out only where our rule found something in the same revision.
-_SAME = {"ban-drop-default": "not-null-without-default"}
+_SAME = {"ban-drop-default": "not-null-without-default", "require-concurrent-index-deletion": "drop-table"}
 #: All others are notes.
 _WARNINGS = {
     "ban-alter-domain-with-add-constraint",

@@ -74,6 +74,13 @@ CASES: dict[str, list[str]] = {
     "ALTER TABLE users ALTER COLUMN age DROP NOT NULL": [],
     "ALTER TABLE t RENAME a TO b; ALTER TABLE t ADD a INT; ALTER TABLE t DROP b": ["danger type-change t.a"],
     "ALTER TABLE t ADD b INT; ALTER TABLE t DROP a; ALTER TABLE t RENAME b TO a": ["danger type-change t.a"],
+    "ALTER TABLE t DROP a; ALTER TABLE t ADD a INT DEFAULT 0 NOT NULL; ALTER TABLE t ALTER a DROP DEFAULT": [
+        "danger type-change t.a"
+    ],
+    "ALTER TABLE t DROP a; ALTER TABLE t ADD a INT NOT NULL": [
+        "danger type-change t.a",
+        "danger not-null-without-default t.a",
+    ],
     # types
     "ALTER TABLE t ALTER COLUMN a TYPE BIGINT": ["danger type-change t.a"],
     "ALTER TABLE t ALTER a SET DATA TYPE INTEGER USING a::integer": ["danger type-change t.a"],
@@ -102,6 +109,13 @@ CASES: dict[str, list[str]] = {
     "ALTER TABLE a ADD CONSTRAINT k CHECK (b > 0) NOT VALID": [],
     "ALTER TABLE a ADD CONSTRAINT u UNIQUE (b)": ["warning constraint-scan u"],
     "ALTER TABLE a ADD CONSTRAINT u UNIQUE USING INDEX ix": [],
+    "ALTER TABLE t VALIDATE CONSTRAINT t_a_there; ALTER TABLE t ALTER a SET NOT NULL": [],
+    "ALTER TABLE t VALIDATE CONSTRAINT t_b_there; ALTER TABLE t ALTER a SET NOT NULL": [
+        "warning not-null-without-default t.a"
+    ],
+    "ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t ALTER a SET NOT NULL": [
+        "warning not-null-without-default t.a"
+    ],
     "ALTER TABLE a ADD CONSTRAINT p PRIMARY KEY (b)": ["warning constraint-scan p"],
     "CREATE TABLE a (b INT); ALTER TABLE a ADD CONSTRAINT u UNIQUE (b)": [],
     # long locks
@@ -111,6 +125,9 @@ CASES: dict[str, list[str]] = {
     "ALTER TABLE t ADD COLUMN at TIMESTAMP DEFAULT now()": [],
     "ALTER TABLE t SET TABLESPACE fast": ["danger long-lock t"],
     "LOCK TABLE t; CLUSTER t USING ix; REINDEX TABLE t": ["danger long-lock t"] * 3,
+    "LOCK a, ONLY b IN ACCESS EXCLUSIVE MODE NOWAIT": ["danger long-lock a", "danger long-lock b"],
+    "LOCK TABLE t IN EXCLUSIVE MODE; LOCK u IN SHARE MODE": ["warning long-lock t, u"],
+    "LOCK TABLE t IN ROW EXCLUSIVE MODE; CREATE TABLE u (a INT); LOCK TABLE u": [],
     "COMMIT; VACUUM FULL t; BEGIN": ["danger long-lock t"],
     "REFRESH MATERIALIZED VIEW v": ["danger long-lock v"],
     "REFRESH MATERIALIZED VIEW CONCURRENTLY v": [],
@@ -270,9 +287,19 @@ SOURCES: dict[str, list[str]] = {
     "op.add_column('a', sa.Column('b', sa.Integer, nullable=False))": ["danger not-null-without-default a.b"],
     "op.add_column('a', sa.Column('b', sa.Integer, nullable=False, server_default='0'))": [],
     "op.add_column('a', sa.Column('b', sa.Integer))": [],
+    "op.add_column('a', sa.Column('b', sa.Integer, primary_key=True))": ["danger long-lock a.b"],
+    "op.add_column('a', sa.Column('b', sa.Integer, primary_key=True, autoincrement=False))": [
+        "danger not-null-without-default a.b"
+    ],
     "op.create_index('ix', 'a', ['b'])": ["warning index-without-concurrently ix"],
     "op.create_index('ix', 'a', ['b'], postgresql_concurrently=True)": ["danger needs-autocommit ix"],
     f"{OUTSIDE}\n        op.create_index('ix', 'a', [], postgresql_concurrently=True)": [],
+    "c.execution_options(isolation_level='AUTOCOMMIT'); c.execute('DROP INDEX CONCURRENTLY i')": [],
+    "with e.connect().execution_options(isolation_level='AUTOCOMMIT') as c: c.execute('VACUUM t')": [],
+    "with e.connect().execution_options(isolation_level='X') as c: c.execute('VACUUM t')": [
+        "danger needs-autocommit t"
+    ],
+    "sessionmaker()(bind=op.get_bind()).query(users)(1)": [],
     "op.create_foreign_key('fk', 'a', 'b', ['c'], ['id'])": ["warning constraint-scan fk"],
     "op.create_foreign_key('fk', 'a', 'b', ['c'], ['id'], postgresql_not_valid=True)": [],
     "with op.batch_alter_table('a') as b: b.drop_column('c'); b.create_unique_constraint('u', ['d'])": [
@@ -331,6 +358,7 @@ def down(body: str) -> str:
         ("DELETE FROM t", "pass", ["danger data-change t"]),
         ("ALTER TYPE e ADD VALUE 'x'", "pass", []),
         ("SELECT 1", "pass", []),
+        ("ALTER TABLE t VALIDATE CONSTRAINT k; REFRESH MATERIALIZED VIEW CONCURRENTLY v", "pass", []),
     ],
 )
 def test_downgrade(up: str, body: str, expected: list[str]) -> None:
@@ -342,6 +370,7 @@ def test_downgrade(up: str, body: str, expected: list[str]) -> None:
     [
         ("CREATE INDEX i ON t (a)", ["DROP INDEX i"], "op.f()", ("yes", "")),
         ("SELECT 1", [], "pass", ("yes", "")),
+        ("ALTER TABLE t VALIDATE CONSTRAINT k", [], "pass", ("yes", "")),
         ("ALTER TABLE t ADD a INT", [], "pass", ("no", "downgrade() does nothing.")),
         ("SELECT 1", None, "raise ValueError", ("no", "downgrade() raises an error.")),
         (
@@ -363,9 +392,37 @@ def test_undoable(up: str, undo: list[str] | None, body: str, expected: tuple[st
     assert judge.undoable(revision(up, undo=undo, source=down(body))) == expected
 
 
-def test_statements_around_an_autocommit_block() -> None:
-    sql = "ALTER TABLE t ADD a INT; COMMIT; CREATE INDEX CONCURRENTLY ix ON t (a); BEGIN"
-    assert found(revision(sql)) == ["warning not-transactional upgrade()"]
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        (
+            "ALTER TABLE t ADD a INT; COMMIT; CREATE INDEX CONCURRENTLY ix ON t (a); BEGIN",
+            "What comes before",
+        ),
+        ("COMMIT; ALTER TABLE t ADD a INT; CREATE INDEX CONCURRENTLY ix ON t (a); BEGIN", "Each statement"),
+        ("COMMIT; ALTER TABLE t ADD a INT", ""),
+        ("COMMIT; CREATE INDEX CONCURRENTLY a ON t (a); CREATE INDEX CONCURRENTLY b ON t (b)", ""),
+    ],
+)
+def test_statements_around_an_autocommit_block(sql: str, words: str) -> None:
+    said = judge.judge(revision(sql))
+    assert [one["rule"] for one in said] == (["not-transactional"] if words else [])
+    assert all(one["why"].startswith(words) for one in said)
+
+
+def test_a_check_demanded_values_before() -> None:
+    up = ["ALTER TABLE t ALTER a SET NOT NULL", "ALTER TABLE t DROP CONSTRAINT k"]
+    assert found(revision(*up, undo=["ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL)"])) == []
+    for other in ("b IS NOT NULL", "a IS NOT NULL OR b", "a > 0"):
+        undo = [f"ALTER TABLE t ADD CONSTRAINT k CHECK ({other})"]
+        assert found(revision(*up, undo=undo)) == ["warning not-null-without-default t.a"]
+
+
+def test_alike_rows_cannot_be_in_a_new_column() -> None:
+    said = [
+        judge.judge(revision(*up, "ALTER TABLE t ADD UNIQUE (a)")) for up in ([], ["ALTER TABLE t ADD a INT"])
+    ]
+    assert ["rows are alike" in one["why"] for (one,) in said] == [True, False]
 
 
 def test_the_tree() -> None:

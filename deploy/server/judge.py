@@ -44,6 +44,10 @@ _VOLATILE = re.compile(
 )
 
 
+#: What leaves nothing behind that a downgrade would have to undo.
+_TRACELESS = ("commit", "begin", "lock", "rewrite", "validate")
+
+
 def finding(revision, rule, severity, subject, why, instead=None):
     return {
         "revision": revision,
@@ -105,7 +109,7 @@ class _Judge:
         taken = any(
             o.kind == "rename_column" and (o.table, o.about["to"]) == (op.table, op.column) for o in self.ops
         )
-        if taken or (op.kind == "rename_column" and self.later(op, "add_column")):
+        if taken or self.later(op, "add_column"):
             why = "Another column takes its name: what is not copied there is lost."
             self.say("type-change", "danger", op.table + "." + op.column, why)
             return True
@@ -144,8 +148,11 @@ class _Judge:
         subject, about = op.table + "." + op.column, op.about
         filled = (about["default"] and not self.later(op, "drop_default")) or about["fills_itself"]
         if about["not_null"] and not filled:
-            why = "It fails where the table has rows, and so do inserts of code that still runs."
-            self.unfilled(subject, why if not about["default"] else None)
+            if not about["default"]:
+                more = "" if self.later(op, "drop_column") else ", and so do inserts of code that still runs"
+                self.unfilled(subject, f"It fails where the table has rows{more}.")
+            elif not self.later(op, "drop_column"):
+                self.unfilled(subject)
         if self.postgresql and (about["fills_itself"] or _VOLATILE.search(about["default"].upper())):
             why = "The whole table is written anew to fill the column; until then nobody can read it."
             self.say(
@@ -178,8 +185,21 @@ class _Judge:
             if not (added[0].about["default"] or self.later(op, "set_default")):
                 self.unfilled(subject)
             return
+        if self.demanded(op):
+            return
         why = "It fails where a row has no value, and so does code that still leaves it empty."
         self.say("not-null-without-default", "warning", subject, why)
+
+    def demanded(self, op):
+        """Whether a CHECK demanded values already: a valid one, which spares looking at the rows, too."""
+        return any(
+            o.table == op.table
+            and (
+                o.about.get("demands") == op.column or (o.kind == "validate" and op.column in o.about["name"])
+            )
+            for o in self.undo + self.ops[: self.ops.index(op)]
+            if not o.about.get("not_valid")
+        )
 
     def on_alter_type(self, op):
         if self.made.has(op.table, op.column):
@@ -224,13 +244,17 @@ class _Judge:
                 self.unique(op)
         elif about["what"] in ("foreign key", "check"):
             if not about["not_valid"]:
-                empty = all(self.is_empty(op.table, column) for column in about["columns"] or [""])
                 why = f"{op.table} is locked while every row is checked."
-                self.say("constraint-scan", "note" if empty else "warning", subject, why)
+                self.say("constraint-scan", "note" if self.is_new(op) else "warning", subject, why)
         else:
-            why = f"{op.table} is locked while an index is built; it fails where rows are alike."
+            alike = "" if self.is_new(op) else "; it fails where rows are alike"
+            why = f"{op.table} is locked while an index is built{alike}."
             instead = "Build a unique index CONCURRENTLY first, and add the constraint USING INDEX."
             self.say("constraint-scan", "warning", subject, why, instead)
+
+    def is_new(self, op):
+        """Whether all columns of a constraint are new and empty."""
+        return all(self.is_empty(op.table, column) for column in op.about["columns"] or [""])
 
     def is_empty(self, table, column):
         """Whether the column was added by this revision, and no row has a value there."""
@@ -245,6 +269,15 @@ class _Judge:
         if not self.made.has(op.table):
             why = "{}: nobody can use it until that is done.".format(op.about["what"])
             self.say("long-lock", "danger", op.table or "all tables", why)
+
+    def on_lock(self, op):
+        if self.made.has(op.table):
+            return
+        if op.about["reads"]:
+            why = "Nothing can be written to it until the migration ends."
+            self.say("long-lock", "warning", op.table, why)
+        else:
+            self.say("long-lock", "danger", op.table, "Nobody can use it until the migration ends.")
 
     def on_alone(self, op):
         self.alone(op.about["what"], op.table)
@@ -297,8 +330,12 @@ class _Judge:
     def transaction(self):
         commits = [at for at, op in enumerate(self.ops) if op.kind == "commit"]
         steps = [op for op in self.ops if op.kind not in ("commit", "begin")]
-        if commits and any(op.kind not in ("create_index", "alone", "rewrite") for op in steps):
+        alike = all(op.kind in ("create_index", "alone", "rewrite") for op in steps)
+        if commits and len(steps) > 1 and not alike:
+            before = any(op in steps for op in self.ops[: commits[0]])
             why = "What comes before the autocommit block stays when a later statement fails."
+            if not before:
+                why = "Each statement of the autocommit block stays when a later one fails."
             self.say("not-transactional", "warning", "upgrade()", why)
         elif not commits and len(steps) > 1 and not self.revision.get("transactional", True):
             why = "When a statement fails, what was done before it stays."
@@ -306,7 +343,7 @@ class _Judge:
 
     def downgrade(self):
         state = downgrade_state(self.revision)
-        steps = [op for op in self.ops if op.kind not in ("commit", "begin")]
+        steps = [op for op in self.ops if op.kind not in _TRACELESS]
         if state == "raising":
             why = "downgrade() raises an error: a failed deployment could not be undone by it."
             self.say("raising-downgrade", "warning", "downgrade()", why)
@@ -380,7 +417,7 @@ def undoable(revision):
     state = downgrade_state(revision)
     if state == "raising":
         return "no", "downgrade() raises an error."
-    if state == "empty" and up:
+    if state == "empty" and any(op.kind not in _TRACELESS for op in up):
         return "no", "downgrade() does nothing."
     lost = [_subject(op) for op in undo if op.kind in ("drop_table", "drop_column", "delete", "truncate")]
     gone = [_subject(op) for op in up if op.kind in ("drop_table", "drop_column", "delete", "truncate")]

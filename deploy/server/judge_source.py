@@ -56,6 +56,12 @@ def _keyword(call, name):
     return next((word.value for word in call.keywords if word.arg == name), None)
 
 
+def _commits(node):
+    """Whether a connection is told to commit each statement by itself."""
+    level = _keyword(node, "isolation_level") if _called(node) == "execution_options" else None
+    return getattr(level, "value", None) == "AUTOCOMMIT"
+
+
 def _true(node):
     return getattr(node, "value", None) is True
 
@@ -132,12 +138,19 @@ class _Source(ast.NodeVisitor):
         default = _keyword(node, "server_default")
         nullable = _keyword(node, "nullable")
         inner = [_called(value) for value in node.args]
+        key, kind = (
+            _true(_keyword(node, "primary_key")),
+            self.type(node.args[1]) if len(node.args) > 1 else "",
+        )
+        # SQLAlchemy makes it a SERIAL.
+        counts = key and "INT" in kind and "ForeignKey" not in inner
+        counts = counts and getattr(_keyword(node, "autoincrement"), "value", True) is not False
         return {
             "name": self.subject(node.args[0]) if node.args else "{...}",
-            "type": self.type(node.args[1]) if len(node.args) > 1 else "",
-            "not_null": getattr(nullable, "value", None) is False or _true(_keyword(node, "primary_key")),
+            "type": kind,
+            "not_null": getattr(nullable, "value", None) is False or key,
             "default": "" if default is None else self.text(default) or "?",
-            "fills_itself": "Identity" in inner or "Computed" in inner,
+            "fills_itself": counts or "Identity" in inner or "Computed" in inner,
         }
 
     # -- walking
@@ -146,7 +159,7 @@ class _Source(ast.NodeVisitor):
         outside = False
         for item in node.items:
             call = item.context_expr
-            outside = outside or _called(call) == "autocommit_block"
+            outside = outside or _called(call) == "autocommit_block" or any(map(_commits, ast.walk(call)))
             if _called(call) == "batch_alter_table" and isinstance(item.optional_vars, ast.Name):
                 table = call.args[0] if call.args else _keyword(call, "table_name")
                 self.batches[item.optional_vars.id] = table
@@ -163,10 +176,11 @@ class _Source(ast.NodeVisitor):
     def visit_Call(self, node):
         self.generic_visit(node)
         called = _called(node)
+        self.found += [make("commit")] if _commits(node) else []
         if isinstance(node.func, ast.Name):
             self.read(called)
             return
-        receiver = getattr(node.func.value, "id", "")
+        receiver = getattr(getattr(node.func, "value", None), "id", "")
         if called in ("execute", "exec_driver_sql"):
             statement = node.args[0] if node.args else _keyword(node, "sqltext")
             text = self.text(statement)

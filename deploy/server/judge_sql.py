@@ -302,7 +302,15 @@ def _add_constraint(table, reader):
         columns=columns.names(),
         not_valid=_says(rest, "NOT VALID"),
         using=_says(rest, "USING INDEX"),
+        demands=_demanded(Reader(rest).brackets()) if what == "CHECK" else "",
     )
+
+
+def _demanded(condition):
+    """The column of `column IS NOT NULL`; empty for any other condition."""
+    reader = Reader(condition)
+    column = reader.name()
+    return column if reader.take("IS NOT NULL") and not reader.rest() else ""
 
 
 def _add_key(table, reader):
@@ -390,6 +398,10 @@ def _nothing(*ignored):
     return iter(())
 
 
+def _validate(table, reader):
+    yield make("validate", table, name=reader.name())
+
+
 def _rewrite(table, reader):
     yield make("rewrite", table, what=f"ALTER TABLE ... SET {reader.tokens[reader.at - 1].text.upper()}")
 
@@ -421,6 +433,7 @@ _ACTIONS = [
     ("MODIFY", _modify),
     ("CHANGE", _change),
     ("RENAME", _rename),
+    ("VALIDATE CONSTRAINT", _validate),
     ("SET SCHEMA", _moved),
     ("SET TABLESPACE", _rewrite),
     ("SET LOGGED", _rewrite),
@@ -556,10 +569,20 @@ def _cluster(reader, dialect):
     yield make("rewrite", reader.name(), what="CLUSTER")
 
 
+#: Modes of LOCK in which others can still read, and those in which they can write, too.
+_READ = ("SHARE ROW EXCLUSIVE", "SHARE", "EXCLUSIVE", "READ")
+_WRITE = ("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE")
+
+
 def _lock(reader, dialect):
-    reader.take("TABLE")
-    reader.take("ONLY")
-    yield make("rewrite", reader.name(), what="LOCK TABLE")
+    reader.take("TABLE", "TABLES")
+    tables = [Reader(part) for part in _parts(reader.until("IN", "READ", "WRITE"), ",")]
+    reader.take("IN")
+    if not reader.take(*_WRITE):
+        reads = bool(reader.take(*_READ))
+        for table in tables:
+            table.take("ONLY")
+            yield make("lock", table.name(), reads=reads)
 
 
 _STATEMENTS = [
