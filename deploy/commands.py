@@ -97,14 +97,35 @@ class Command:
         return (f"{given.user}@" if given.user else "") + host + (f":{given.port}" if given.port else "")
 
     def deploy(
-        self, ref: str, *, logs: bool, follow: bool, if_changed: bool, skip_backup: bool, detach: bool
+        self,
+        ref: str,
+        *,
+        yes: bool,
+        logs: bool,
+        follow: bool,
+        if_changed: bool,
+        skip_backup: bool,
+        detach: bool,
     ) -> int:
-        """``fab deploy``."""
-        release, request = deployment.deploy(self.server, ref, skip_backup=skip_backup, if_changed=if_changed)
-        result = self.watch(request, release, detach=detach)
+        """``fab deploy``; at a terminal it asks before what is dangerous."""
+        consent = "yes" if yes else ""
+        while True:
+            release, request = deployment.deploy(
+                self.server, ref, skip_backup=skip_backup, if_changed=if_changed, consent=consent
+            )
+            result = self.watch(request, release, detach=detach)
+            if not (result.danger and self.can_ask and self._agreed(result.danger)):
+                break
+            # To this commit; what came to the branch since is asked about again.
+            consent = result.danger
         if result.outcome == "deployed" and logs and not self.json:
             self._tail(None if follow else self.target.logs.seconds)
         return result.exit_code
+
+    def _agreed(self, commit: str) -> bool:
+        self.stdout.write(f"Deploy {view.clean(commit[:7])} all the same? [y/N] ")
+        self.stdout.flush()
+        return self.answer().lower() in ("y", "yes")
 
     def rollback(self, to: str, *, force: bool, yes: bool) -> int:
         """``fab rollback``."""

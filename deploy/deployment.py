@@ -91,14 +91,18 @@ def new_id() -> str:
 
 
 def deploy(
-    server: Server, ref: str, *, skip_backup: bool = False, if_changed: bool = False
+    server: Server, ref: str, *, skip_backup: bool = False, if_changed: bool = False, consent: str = ""
 ) -> tuple[str, Request]:
-    """The release's id and the request that starts it; ``ref`` is a branch, tag or commit."""
+    """The release's id and the request that starts it; ``ref`` is a branch, tag or commit.
+
+    ``consent`` to dangerous migrations is "yes", or the one commit that it is about.
+    """
     release = new_id()
     values: dict[str, str | bool] = {
         "id": release,
         "ref": ref or server.target.branch,
         "if_changed": if_changed,
+        "consent": consent,
     }
     if skip_backup:
         values["backup_mode"] = "off"

@@ -45,7 +45,7 @@ def deployment(target: Target, engine: Engine) -> Plan:
         Step(name, files[f"{name}.do.sh"], files.get(f"{name}.undo.sh", ""), seconds(limits[name]))
         for name in names
     )
-    return Plan("deploy", steps, library(files), files["finish.sh"])
+    return Plan("deploy", steps, library(files, "deploy"), files["finish.sh"])
 
 
 def rollback(target: Target, engine: Engine) -> Plan:
@@ -115,19 +115,15 @@ def values(target: Target, engine: Engine) -> Values:
 
 #: What the runner brings itself.
 _ENTRY = ("enter.sh", "execute.sh", "lib.sh", "mask.awk", "runner.sh")
-#: What one question alone reads; nothing else has to carry it to the server.
-_OWN = {
-    "plan": (
-        "plan.sh",
-        "foresee.sh",
-        "commands.sh",
-        "plan.py",
-        "judge.py",
-        "judge_read.py",
-        "judge_source.py",
-        "judge_sql.py",
-    ),
-    "doctor": ("doctor.sh", "examine.sh", "dollar.awk", "outline.awk"),
+#: What looks at another commit's migrations.
+_FORESIGHT = frozenset(
+    ("foresee.sh", "plan.py", "judge.py", "judge_read.py", "judge_source.py", "judge_sql.py")
+)
+#: What these alone read; nothing else has to carry it to the server.
+_OWN: dict[str, frozenset[str]] = {
+    "deploy": _FORESIGHT,
+    "plan": _FORESIGHT | {"plan.sh", "commands.sh"},
+    "doctor": frozenset(("doctor.sh", "examine.sh", "dollar.awk", "outline.awk")),
 }
 
 
@@ -136,9 +132,9 @@ def common() -> dict[str, str]:
     return {name: text for name, text in folder("").items() if name not in _ENTRY}
 
 
-def library(files: Mapping[str, str], question: str = "") -> dict[str, str]:
-    """The files that steps read, without the steps themselves, and those of that question."""
-    others = {name for verb, names in _OWN.items() if verb != question for name in names}
+def library(files: Mapping[str, str], purpose: str = "") -> dict[str, str]:
+    """The files that steps read, without the steps themselves; those that few need, for that purpose."""
+    others = frozenset[str]().union(*_OWN.values()) - _OWN.get(purpose, frozenset())
     return {
         name: text
         for name, text in files.items()

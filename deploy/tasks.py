@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @task(
     target=_TARGET,
     ref="branch, tag or commit instead of the target's branch",
-    yes="ask nothing",
+    yes="ask nothing, and go on with dangerous migrations",
     json=_JSON,
     logs="tail the logs afterwards",
     follow="tail the logs until Ctrl-C",
@@ -44,7 +44,7 @@ def deploy(
 ) -> int:
     """Pull, migrate, build, restart; all undone when one of them fails."""
     return command.deploy(
-        ref, logs=logs, follow=follow, if_changed=if_changed, skip_backup=skip_backup, detach=detach
+        ref, yes=yes, logs=logs, follow=follow, if_changed=if_changed, skip_backup=skip_backup, detach=detach
     )
 
 

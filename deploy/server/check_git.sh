@@ -32,8 +32,9 @@ fetch() {
 
 # resolve: the one commit that this release is about.
 resolve() {
-    for name in "refs/remotes/$remote/$ref" "refs/tags/$ref" "$ref"; do
-        wanted=$(git_ rev-parse --verify --quiet --end-of-options "$name^{commit}" 2>/dev/null) && return
+    # As a name of its own it could be an option; --end-of-options is for git 2.30 and newer.
+    for name in "refs/remotes/$remote/$ref" "refs/tags/$ref" "${ref##-*}"; do
+        wanted=$(git_ rev-parse --verify --quiet "$name^{commit}" 2>/dev/null) && return
     done
     fail "$remote has no branch, tag or commit $ref" "Was it pushed?"
 }

@@ -4,8 +4,9 @@ The commit's files come on standard input, as a tar. They are laid out in a temp
 what only the deployed folder has, and are asked there: nothing that is deployed is written to.
 
 Answers: `heads` of the database (of the deployed code, where the database is `unasked`), `code` for those
-of the commit, `stop` for what is in the way. `revision` begins a pending one, oldest first; `up`
-and `undo` are a statement each, `finding` begins a finding. A value's further lines are answers `+`.
+of the commit, `stop` for what is in the way. `revision` begins a pending one, oldest first; `up` and `undo`
+are a statement each, `finding` begins a finding, and `danger` is one that somebody has to agree to. A value's
+further lines are answers `+`.
 """
 
 import ast
@@ -23,6 +24,7 @@ import sys
 import tarfile
 import tempfile
 import textwrap
+import time
 import warnings
 
 from alembic.config import Config
@@ -313,18 +315,18 @@ def statements(context, function):
 
 @contextlib.contextmanager
 def alone():
-    """No connections: a migration that makes its own would carry itself out."""
+    """No connections, since a migration that makes its own would carry itself out; and no pauses."""
 
     def refuse(*words, **options):
         raise CommandError("it connects by itself")
 
-    kept = DefaultDialect.connect, socket.socket.connect
+    kept = DefaultDialect.connect, socket.socket.connect, time.sleep
     DefaultDialect.connect = socket.socket.connect = refuse
+    time.sleep = lambda seconds: None
     try:
         yield
     finally:
-        DefaultDialect.connect = kept[0]
-        socket.socket.connect = kept[1]
+        DefaultDialect.connect, socket.socket.connect, time.sleep = kept
 
 
 def report(revision, judge, made):
@@ -344,10 +346,16 @@ def report(revision, judge, made):
             say("source_" + key, textwrap.dedent(inspection.getsource(function)))
     say("undoable", way)
     say("because", sentence)
+    remarks(revision, judge, made)
+
+
+def remarks(revision, judge, made):
     for rule, reason in judge.allowances(revision["source"]).items():
         if judge.of_squawk(rule) and reason:
             say("allow", rule + "\t" + reason)
     for found in judge.judge(revision, made):
+        if found["severity"] == "danger" and not found["allowed"]:
+            say("danger", "{}: {rule} {subject}\t{why}".format(revision["id"], **found))
         say("finding", found["severity"])
         for key in ("rule", "subject", "why", "instead", "allowed"):
             say(key, found.get(key) or "")

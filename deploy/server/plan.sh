@@ -47,7 +47,8 @@ for way in "commit $here..$wanted" "gone $wanted..$here"; do
 done
 git_ -c core.quotePath=false diff --name-status -M "$here" "$wanted" | sed 's/^/backstay changed /'
 
+ready_engine
 if [ -n "$migrate" ]; then
-    if foresee; then grep -a '^backstay ' facts/probe.plan; else tell unreadable "$why_not"; fi
+    if can_plan && foresee; then grep -a '^backstay ' facts/probe.plan; else tell unreadable "$why_not"; fi
 fi
 commands

@@ -246,7 +246,7 @@ class _Drawn:
             return
         if it.dangers:
             yield from self._prose(f"Dangerous: {heads_word(it.dangers)}.", "", "bad")
-            yield "fab deploy does not ask before it applies them."
+            yield "fab deploy asks before it applies them; without a terminal it wants --yes."
         elif it.nothing:
             yield "Nothing to do: that commit is there, and no migration is pending."
         else:

@@ -39,7 +39,10 @@ class Change(Generic[T]):
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a release. ``left`` is what a person has to do, in order; empty when nothing."""
+    """The end of a release. ``left`` is what a person has to do, in order; empty when nothing.
+
+    ``danger`` is the commit that was refused because nobody agreed to its migrations.
+    """
 
     outcome: str
     exit_code: int
@@ -53,6 +56,7 @@ class Result:
     undone: tuple[str, ...] = ()
     backup: str = ""
     lost: str = ""
+    danger: str = ""
     seconds: float = 0.0
     left: tuple[str, ...] = ()
 
@@ -85,6 +89,7 @@ def result_from_state(state: State, *, outcome: str | None = None, exit_code: in
         undone=state.listed("undone"),
         backup=state.facts.get("backup", ""),
         lost=state.facts.get("lost", "") if code == _INCOMPLETE else "",
+        danger=state.facts.get("danger", "") if outcome == "refused" else "",
         seconds=max(state.now - state.began, 0.0),
         left=_left(state) if code == _INCOMPLETE else (),
     )

@@ -81,6 +81,31 @@ def test_json_also_when_nothing_could_be_started(laptop: Laptop) -> None:
     assert (code, result["outcome"]) == (2, "refused")
 
 
+DANGER = """
+[ "$consent" != yes ] && [ "$consent" != "$(cat "$path/tip")" ] || return 0
+fact danger "$(cat "$path/tip")"
+fail "a migration is dangerous: 004: drop-column users.name" "fab deploy --yes goes on."
+"""
+
+
+def test_danger_wants_consent(laptop: Laptop) -> None:
+    laptop.write("check.do", DANGER)
+    laptop.write("tip", "a" * 40)
+    code, result = laptop.result("deploy")
+    assert (code, result["outcome"]) == (2, "refused")
+    assert laptop.fab("deploy", "--no-logs").code == 2
+    code, shown = laptop.type("deploy", "--no-logs", answer="n")
+    assert (code, "Deploy aaaaaaa all the same?" in shown) == (2, True), shown
+    code, shown = laptop.type("deploy", "--no-logs", answer="y")
+    assert (code, "Deployed" in shown) == (0, True), shown
+    # The branch moved on while the question was open: it is asked again, about what is there now.
+    laptop.write("check.do", f'[ -z "$consent" ] || printf "%040d" 7 >"$path/tip"\n{DANGER}')
+    laptop.write("tip", "a" * 40)
+    code, shown = laptop.type("deploy", "--no-logs", answer="y\nn")
+    assert (code, "Deploy 0000000 all the same?" in shown) == (2, True), shown
+    assert laptop.fab("deploy", "--no-logs", "--yes").code == 0
+
+
 def test_two_at_once(laptop: Laptop) -> None:
     laptop.write("pull.do", HOLD)
     first = laptop.start("deploy", "--no-logs")

@@ -56,7 +56,7 @@ def test_down_and_up_and_every_value_back(avatars: Site) -> None:
 def test_a_dropped_column_after_a_rollback_and_a_restore(avatars: Site) -> None:
     site, people = avatars, avatars.query(PEOPLE)
     site.app.release(migrations=[migrations.DROP_AVATAR_URL])
-    dropped = site.deploy()
+    dropped = site.deploy(consent="yes")
     assert dropped.exit == 0
     back = site.rollback()
     assert back.exit == 0, back
@@ -69,7 +69,7 @@ def test_a_dropped_column_after_a_rollback_and_a_restore(avatars: Site) -> None:
 def test_a_failed_release_that_dropped_data_says_so(avatars: Site) -> None:
     site, before, people = avatars, avatars.picture(), avatars.query(PEOPLE)
     site.app.release(migrations=[migrations.DROP_AVATAR_URL], breakages=[breakages.crash])
-    failed = site.deploy()
+    failed = site.deploy(consent="yes")
     assert (failed.exit, failed.facts["lost"]) == (3, "users.avatar_url"), failed
     assert site.picture() == before
     # Nothing is left to undo, so the way to the backup is free.

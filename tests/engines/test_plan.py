@@ -13,7 +13,7 @@ from tests.apps.history import git
 from tests.apps.migrations import Migration
 from tests.apps.tree import Tree, replace
 
-from .site import Site
+from .site import Outcome, Site
 
 #: Run for real it would empty the table; the application's own connection must not be had either.
 ASKS = Migration(
@@ -119,24 +119,12 @@ HARD = {
 }
 
 
-def check_hard_rules(site: Site) -> None:
-    deployed = site.app.head
-    for change, words in HARD.items():
-        site.app.release(mutate=change)
-        assert any(words in stop.text for stop in site.plan().stops), change
-        back_to(site, deployed)
-    site.app.release(mutate=commented)
-    assert site.plan().stops == ()
-    back_to(site, deployed)
-
-
 def back_to(site: Site, commit: str) -> None:
     git(site.app.work, "reset", "--quiet", "--hard", commit)
     git(site.app.work, "push", "--quiet", "--force", "origin", "main")
 
 
 def test_what_would_be_refused(site: Site) -> None:
-    check_hard_rules(site)
     deployed = site.app.head
     # A branch that was rewritten, on a server where somebody edits files.
     site.app.release("Goes")
@@ -151,3 +139,65 @@ def test_what_would_be_refused(site: Site) -> None:
     found = site.plan()
     assert "not committed: backend/models.py" in found.stops[0].text
     assert "The branch was rewritten: commits that go (1)" in shown(found)
+
+
+def refused(site: Site, words: str, **more: str) -> Outcome:
+    def look() -> object:
+        # Git's notes on the files' times may be written anew.
+        return {k: v for k, v in files(site.path).items() if not k.endswith("/index")}, site.picture()
+
+    before = look()
+    outcome = site.deploy(**more)
+    assert (outcome.outcome, outcome.exit) == ("refused", 2), outcome
+    assert words in outcome.notes, outcome
+    assert look() == before
+    return outcome
+
+
+def test_a_deployment_is_refused_before_anything_is_touched(site: Site) -> None:
+    deployed, release = site.app.head, site.current
+    for change, words in HARD.items():
+        site.app.release(mutate=change)
+        refused(site, words, consent="yes")
+        if change is edited:
+            assert words in site.plan().stops[0].text
+        back_to(site, deployed)
+
+    # An edit that somebody pulled and migrated by hand: what is deployed has it, the last release has not.
+    site.app.release(mutate=edited)
+    git(site.path, "pull", "--quiet")
+    site.app.release()
+    refused(site, "001_initial.py was edited")
+    back_to(site, deployed)
+    git(site.path, "reset", "--quiet", "--hard", deployed)
+
+    site.app.release(migrations=[migrations.AVATAR_URL])
+    assert site.deploy().exit == 0
+    site.app.release(mutate=commented)
+    assert site.deploy().exit == 0
+    # Migrations that do not change are not looked at.
+    site.app.release()
+    assert site.deploy().exit == 0
+    assert not (site.state / "releases" / site.current / "facts" / "probe.plan").exists()
+    assert site.current != release
+
+
+def test_danger_needs_consent(site: Site) -> None:
+    site.app.release(migrations=[migrations.AVATAR_URL])
+    assert site.deploy().exit == 0
+    site.app.release(migrations=[migrations.DROP_AVATAR_URL])
+    outcome = refused(site, "004: drop-column users.avatar_url")
+    assert outcome.facts["danger"] == site.app.head
+    # Consent to one commit is none to another.
+    refused(site, "drop-column", consent=site.app.head[:-1] + "0")
+    agreed = outcome.facts["danger"]
+    site.app.release()
+    refused(site, "drop-column", consent=agreed)
+    done = site.deploy(ref=agreed, consent=agreed)
+    assert (done.exit, done.facts["applied"], done.facts["commit.after"]) == (0, "004", agreed), done
+    assert "agreed to" in done.notes
+    allowed = Migration(
+        "allowed", 'op.drop_table("comments")  # backstay: allow drop-table: nobody reads them any more'
+    )
+    site.app.release(migrations=[allowed])
+    assert site.deploy().exit == 0

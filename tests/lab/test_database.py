@@ -100,7 +100,10 @@ def test_a_backup_is_whole_and_goes_into_another_database(shop: Site) -> None:
 def test_a_dropped_column_after_a_rollback_and_a_restore(shop: Site) -> None:
     rows = shop.sql(ROWS)
     shop.app.release(migrations=[migrations.DROP_AVATAR_URL])
-    deployed = shop.deploy()
+    refused = shop.act("deploy")
+    refused.failed_at("check", 2)
+    assert "drop-column users.avatar_url" in refused.output
+    deployed = shop.deploy("--yes")
     back = shop.act("rollback", "--yes")
     assert (back.code, set(shop.sql("SELECT coalesce(avatar_url, '-') FROM users"))) == (0, {"-"}), back.told
     assert f"fab db.restore {deployed.result['backup']}" in back.output
@@ -110,7 +113,7 @@ def test_a_dropped_column_after_a_rollback_and_a_restore(shop: Site) -> None:
     shop.take_back()
     with builds(1) as change:
         shop.app.release(migrations=[migrations.DROP_AVATAR_URL], breakages=[change])
-        failed = shop.act("deploy")
+        failed = shop.act("deploy", "--yes")
     assert (failed.code, failed.after.schema) == (3, failed.before.schema), failed.told
     saved = next(fact["value"] for fact in failed.records if fact.get("name") == "backup")
     assert shop.act("db.restore", saved, "--yes", "--confirm", shop.project).code == 0

@@ -47,7 +47,10 @@ PLAIN = Forecast(
     ("forecast", "last"),
     [
         (PLAIN, "To do it: fab deploy"),
-        (replace(PLAIN, revisions=(REVISION,)), "fab deploy does not ask before it applies them."),
+        (
+            replace(PLAIN, revisions=(REVISION,)),
+            "fab deploy asks before it applies them; without a terminal it wants --yes.",
+        ),
         (replace(PLAIN, revisions=(replace(REVISION, findings=()),)), "To do it: fab deploy"),
         (replace(PLAIN, stops=(Stop("the history was rewritten", "Merge it."),)), "  Merge it."),
         (replace(PLAIN, after="9" * 40), "Nothing to do: that commit is there, and no migration is pending."),

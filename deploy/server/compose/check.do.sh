@@ -5,6 +5,9 @@
 . ./git.sh
 . ./check_git.sh
 . ./engine.sh
+. ./migrate.sh
+. ./migration.sh
+. ./foresee.sh
 
 # free FOLDER MEGABYTES: of disk.
 free() {
@@ -13,9 +16,12 @@ free() {
 }
 
 idle() {
-    running=$(docker_ ps -q --filter "label=com.docker.compose.project=$(recall project)" \
+    running=$(docker_ ps --filter "label=com.docker.compose.project=$(recall project)" --format '{{.Names}}' \
         --filter "label=com.docker.compose.service=$migrate_service" --filter label=com.docker.compose.oneoff=True) ||
         fail "docker does not say whether a migration is running"
+    # A look at the migrations changes nothing.
+    running=$(printf '%s
+' "$running" | grep -v '^backstay-.*-probe$')
     [ -z "$running" ] || fail "a migration is running already, in container $running" "Wait for it, or: docker stop $running"
 }
 
@@ -28,3 +34,4 @@ root=$(docker_ info --format '{{.DockerRootDir}}' 2>/dev/null)
 check_git
 load
 idle
+[ -e facts/unchanged ] || check_migrations

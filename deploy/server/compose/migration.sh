@@ -33,11 +33,8 @@ ready_database() {
             "Somebody built it since: fab deploy, or on the server: docker tag $(cat "$there/migrate.image") $(image_name "$migrate_service")"
 }
 
-# ready_plan: the same as far as it is there, for a look at another commit's migrations.
-ready_plan() {
-    find_docker
-    find_compose
-    load
+# can_plan: is what migrates there, for a look at another commit's migrations?
+can_plan() {
     [ -n "$(image_id "$(image_name "$migrate_service")")" ] ||
         unknown "there is no image of $migrate_service on the server yet"
 }

@@ -5,6 +5,9 @@
 . ./git.sh
 . ./check_git.sh
 . ./engine.sh
+. ./migrate.sh
+. ./migration.sh
+. ./foresee.sh
 
 # free FOLDER MEGABYTES: of disk.
 free() {
@@ -33,3 +36,4 @@ check_git
 check_files
 [ -n "$stop_command" ] || [ "$(linked)" != none ] ||
     say warn "nothing can stop the application if this first release fails" "Set stop in [venv]."
+[ -e facts/unchanged ] || check_migrations

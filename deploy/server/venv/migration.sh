@@ -16,8 +16,8 @@ ready_database() {
     [ -x "$venv/bin/python" ] || fail "there is no environment $venv on the server" "fab deploy makes it."
 }
 
-# ready_plan: the same as far as it is there, for a look at another commit's migrations.
-ready_plan() {
+# can_plan: is what migrates there, for a look at another commit's migrations?
+can_plan() {
     # shellcheck disable=SC2034
     venv=$link
     [ -x "$venv/bin/python" ] || unknown "there is no environment on the server yet"
