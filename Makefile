@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SHELLS := $(shell git ls-files 'deploy/server/*.sh' '.ci/run')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lab check format chaos bench clean
+.PHONY: help setup demo test unit sample lab check format chaos bench clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,11 +23,15 @@ setup: $(READY) ## make the virtual environment
 demo: $(READY) ## the whole story on this machine: no Docker, no root
 	$(BIN)/fab demo
 
-test: unit lab ## all tests
+test: unit sample lab ## all tests
 
 unit: $(READY) ## the tests that need no server
 	$(BIN)/python -m tests.lab tools
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/lab
+
+sample: $(READY) ## 64 deployments under random faults, other ones each time
+	$(BIN)/python -m tests.lab tools
+	$(BIN)/python -m tests.chaos --runs 64 --workers 4 --world fast
 
 lab: $(READY) ## the tests on a real server, which they install here (Debian 12, root)
 	$(BIN)/python -m pytest -m alone tests/lab

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -65,6 +66,8 @@ class Fault:
     world: str = "fast"
     weight: int = 2
     plain: bool = True
+    #: Whether it takes long, so that it had better begin early.
+    slow: bool = False
 
 
 def signals(number: int, times: int = 1) -> Callable[[Scene], None]:
@@ -169,14 +172,12 @@ def slow(delay: float) -> Callable[[World, random.Random, ExitStack], None]:
 
 
 def cut_upload(world: World, rng: random.Random, stack: ExitStack) -> None:
-    """The line is cut when so many bytes have gone up: in the handshake, the upload or soon after it."""
+    """The line is cut when so many bytes have gone up: in the handshake, the upload or soon after it. It is
+    sound again after some seconds."""
     world.line.up = Way(cut_after=rng.randint(1500, 30000))
-    stack.callback(lambda: setattr(world.line, "up", Way()))
-
-
-def open_again(scene: Scene) -> None:
-    """A line that was cut while it was new is sound from now on."""
-    scene.world.line.up = Way()
+    sound = threading.Timer(rng.uniform(1, 4), lambda: setattr(world.line, "up", Way()))
+    sound.start()
+    stack.callback(sound.join)
 
 
 def cancel(scene: Scene) -> None:
@@ -354,8 +355,8 @@ def hangs(_rng: random.Random) -> Change:
 
 
 def floods(_rng: random.Random) -> Change:
-    """The installation writes 60 MB."""
-    return app.build('\nfor _ in range(600):\n    print(("x" * 99 + "\\n") * 1000)\n')
+    """The installation writes 12 MB, of which the journal keeps four."""
+    return app.build('\nfor _ in range(120):\n    print(("x" * 999 + "\\n") * 100)\n')
 
 
 FAULTS = (
@@ -384,9 +385,9 @@ FAULTS = (
     Fault("line reset", cut("rst"), weight=3),
     Fault("line closed", cut("fin"), weight=1),
     Fault("line reset four times", cut("rst", 4), weight=1),
-    Fault("line reset in the upload", open_again, before=cut_upload, weight=2),
+    Fault("line reset in the upload", before=cut_upload, weight=2),
     Fault("line silent for 3 s", stall(3), weight=2),
-    Fault("line silent for 40 s", stall(40), weight=1),
+    Fault("line silent for 40 s", stall(40), weight=1, slow=True),
     Fault("line of 150 ms", before=slow(0.15), weight=1),
     Fault("line of 1 s", before=slow(1.0), weight=1),
     Fault("disk full in a step", disk_full, root=True, weight=3, plain=False),
@@ -406,7 +407,7 @@ FAULTS = (
         "undo fails", fail_undo(9), kind="bad", steps=("restart",), before=failing(9), weight=2, plain=False
     ),
     Fault("two at once", others(1), weight=1),
-    Fault("ten at once", others(9), weight=1),
+    Fault("ten at once", others(9), weight=1, slow=True),
     Fault("clock jumps", before=clock, weight=1),
     Fault("a program is missing", before=without("flock", "setsid", "git", "mkfifo"), weight=1),
     Fault("another login shell, a banner", before=shells, weight=1),

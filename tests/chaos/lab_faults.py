@@ -131,7 +131,7 @@ def all_at_once(scene: Scene) -> None:
     """All of the release is killed, but a migration's container; the next one may come."""
     scene.world.kill_all()
     if scene.rng.random() < 0.5:
-        scene.others.append(scene.world.fab("deploy", "--json"))
+        scene.others.append(scene.world.fab("deploy", "--yes", "--json"))
 
 
 def locked(mode: str) -> Callable[[LabWorld, random.Random, ExitStack], None]:

@@ -34,9 +34,9 @@ class Moment:
         return f"{self.after:.2f} s after the {self.state} of {undo}{self.step}"
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> bytes:
         """What the journal then has."""
-        return f'"event":"{self.event}","step":"{self.step}","state":"{self.state}"'
+        return f'"event":"{self.event}","step":"{self.step}","state":"{self.state}"'.encode()
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Trial:
         client = self.start()
         scene = Scene(world, self.rng, client, self.start)
         self.clients.append(client)
-        wait_until(lambda: self.reached() or not client.alive, 60, 0.005)
+        wait_until(lambda: self.reached() or not client.alive, 60)
         wait_until(lambda: not client.alive, self.moment.after, 0.005)
         self.fault.strike(scene)
         self.verdict.notes = scene.notes
@@ -144,7 +144,7 @@ class Trial:
 
     def start(self) -> Client:
         """One more deployment."""
-        return self.world.fab("deploy", "--json")
+        return self.world.fab("deploy", "--yes", "--json")
 
     def ended(self, scene: Scene) -> None:
         """Wait for the end; what the client says of it must agree with the journal and the exit code."""
@@ -169,7 +169,7 @@ class Trial:
         for folder in self.world.releases():
             if folder.name not in self.known:
                 try:
-                    return self.moment.mark in (folder / "journal").read_text(errors="replace")
+                    return self.moment.mark in (folder / "journal").read_bytes()
                 except OSError:
                     return False
         return False

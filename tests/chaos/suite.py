@@ -20,6 +20,7 @@ from tests.lab import available
 ROOT = Path(__file__).parents[2]
 Trial = tuple[int, str]
 WORLD = {fault.name: fault.world for fault in (*FAULTS, *LAB)}
+SLOW = {fault.name for fault in (*FAULTS, *LAB) if fault.slow}
 #: Of so many deployments one is on the lab, which takes longer.
 LAB_SHARE = 6
 
@@ -54,7 +55,8 @@ def carry_out(
     ``kind``: "fast", or "plain" for the plain script in the fast world.
     """
     lock, done = threading.Lock(), list[Verdict]()
-    left = {world: [trial for trial in wanted if WORLD[trial[1]] == world] for world in ("fast", "lab")}
+    queue = sorted(wanted, key=lambda trial: trial[1] not in SLOW)
+    left = {world: [trial for trial in queue if WORLD[trial[1]] == world] for world in ("fast", "lab")}
 
     def work(world: str) -> None:
         process = None

@@ -33,7 +33,9 @@ from tests.lab.proxy import Line
 
 MARK = "BACKSTAY_CHAOS"
 #: About how long each step and its undo take, in seconds.
-LENGTHS = {"check": 0.5, "pull": 0.3, "migrate": 3.0, "build": 1.3, "restart": 3.0}
+LENGTHS = {"check": 0.5, "pull": 0.3, "migrate": 3.0, "build": 0.8, "restart": 1.5}
+#: What the server's scripts take for a second, in seconds.
+SECOND = 0.3
 #: Megabytes of the disk for the server's records: the check before a deployment wants 300.
 DISK = 330
 TOML = """\
@@ -55,7 +57,7 @@ stop = "curl -fsS -m 20 -X POST http://127.0.0.1:{manager}/stop"
 [health]
 url = "http://127.0.0.1:{app}/health"
 settle = 1
-timeout = 3
+timeout = 5
 
 [build]
 timeout = "{build_timeout}"
@@ -95,6 +97,8 @@ class World(Server):
         self.app.release(mutate=app.plain_application, version="1")
         self.app.clone_to(self.checkout)
         self.python = app.python(root / "server")
+        sleep = shutil.which("sleep")
+        self.script("sleep", f'#!/bin/sh\n[ "$*" != 1 ] || set -- {SECOND}\nexec {sleep} "$@"\n')
         self.calls = self.number = 0
         self.tables: list[str] = []
         self.ends = contextlib.ExitStack()
@@ -372,7 +376,7 @@ class Writer:
 
     def _write(self) -> None:
         number = 0
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.1):
             number += 1
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 status, body = ask(self.world.port, "POST", "/rows", f"{self.name}.{number}@example.org")
