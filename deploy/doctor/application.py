@@ -210,9 +210,8 @@ def health_check(app: Application) -> Iterator[Finding]:
             yield TOLD.warning(
                 "health check",
                 f"nothing asks {service.name} whether it works",
-                f"A release that starts, stays up for {app.target.health.settle:g} s and answers "
-                "nothing counts as good, "
-                "and is not undone.",
+                f"A release that starts, accepts connections and stays up for {app.target.health.settle:g} s "
+                "counts as good, whatever it answers, and is not undone.",
                 'In deploy.toml:\n  [health]\n  url = "http://127.0.0.1:8000/health"\n'
                 f"or a healthcheck of the service {service.name} in the compose file.",
             )

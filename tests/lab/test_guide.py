@@ -1,5 +1,9 @@
-"""The guide's compose file word for word, on both Composes: good releases, then a failure at each step."""
+"""The guide's compose file word for word, on both Composes: good releases, then a failure at each step.
 
+The steps' failures are tried with the old Compose here, and with the new one in test_failures.py.
+"""
+
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,14 +12,20 @@ from ..apps import breakages, dirty, migrations
 from .site import Site
 from .ways import builds, unwritable
 
+OLD, NEW = "docker-compose", "docker compose"
+FAULTS = {
+    "nothing asks backend whether it works",
+    "backend: uvicorn is started by a shell that stays before it",
+    "backend is always called snapcheck-backend",
+}
 TWO = (migrations.add_table("parcels"), migrations.add_table("stamps"))
 
 
-@pytest.fixture(scope="module", params=["docker-compose", "docker compose"])
+@pytest.fixture(scope="module", params=[OLD, NEW])
 def guide(site: Callable[..., Site], request: pytest.FixtureRequest) -> Iterator[Site]:
     """The guide's application, and the Compose that it is deployed with."""
     command = request.param
-    name = "guide1" if command == "docker-compose" else "guide2"
+    name = "guide1" if command == OLD else "guide2"
     made = site(name, "guide", settings=f'[compose]\ncommand = "{command}"')
     yield made
     # The guide gives its containers names of their own: there can be only one at a time.
@@ -38,6 +48,19 @@ def test_good_releases(guide: Site) -> None:
     assert len(guide.lab.state.containers(guide.project)) == 2
 
 
+old_compose = pytest.mark.parametrize("guide", [OLD], indirect=True, scope="module")
+
+
+@old_compose
+def test_doctor_knows_what_is_wrong_with_it(guide: Site) -> None:
+    done = guide.fab("doctor", "--json")
+    assert (done.code, done.after) == (0, done.before)
+    found = json.loads(done.out)["findings"]
+    assert {each["what"] for each in found if each["level"] != "ok"} == FAULTS
+    assert {each["group"] for each in found} == {"laptop", "server", "application"}
+
+
+@old_compose
 def test_check_fails(guide: Site) -> None:
     file = dirty(guide.path)
     guide.app.release(migrations=TWO)
@@ -48,6 +71,7 @@ def test_check_fails(guide: Site) -> None:
         guide.take_back()
 
 
+@old_compose
 def test_pull_fails(guide: Site) -> None:
     guide.app.release(migrations=TWO)
     with unwritable(guide.lab, guide.path / "backend/migrations/versions"):
@@ -55,12 +79,14 @@ def test_pull_fails(guide: Site) -> None:
     guide.take_back()
 
 
+@old_compose
 def test_migrate_fails(guide: Site) -> None:
     guide.app.release(migrations=[TWO[0], migrations.BAD_SQL])
     guide.act("deploy").failed_at("migrate")
     guide.take_back()
 
 
+@old_compose
 def test_build_fails(guide: Site) -> None:
     with builds(1) as change:
         guide.app.release(migrations=TWO, breakages=[change])
@@ -70,6 +96,7 @@ def test_build_fails(guide: Site) -> None:
     guide.take_back()
 
 
+@old_compose
 def test_restart_fails(guide: Site) -> None:
     guide.app.release(migrations=TWO, breakages=[breakages.crash])
     done = guide.act("deploy")
