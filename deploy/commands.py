@@ -229,7 +229,7 @@ class Command:
             )
             for entry in ledger.history(target.app, target.name, count)
         ]
-        view.show_history(rows, self.stdout, self.environ)
+        view.show_history(rows, self.stdout, self.environ, as_json=self.json)
         return 0
 
     def watch(

@@ -103,8 +103,8 @@ def doctor(command: Command, target: str = "", json: bool = False) -> int:
     return command.doctor()
 
 
-@task(target=_TARGET, limit="how many, 20 when not said")
-def history(command: Command, target: str = "", limit: str = "20") -> int:
+@task(target=_TARGET, limit="how many, 20 when not said", json="one JSON object a line")
+def history(command: Command, target: str = "", limit: str = "20", json: bool = False) -> int:
     """Show the releases of this target, whoever made them."""
     return command.history(limit)
 

@@ -1,14 +1,16 @@
-"""The releases of a target as a table."""
+"""The releases of a target as a table, or as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 from typing import TextIO
 
 from deploy.view.clean import clean
+from deploy.view.jsonlines import one_line
 from deploy.view.rows import show_table
+from deploy.view.sink import Sink
 from deploy.view.words import commit_word, duration, heads_word
 
 _TITLES = ("release", "kind", "outcome", "when", "by", "commit", "migrations", "time")
@@ -31,12 +33,20 @@ class HistoryRow:
 
 
 def show_history(
-    rows: Sequence[HistoryRow], stdout: TextIO, environ: Mapping[str, str], *, zone: tzinfo | None = None
+    rows: Sequence[HistoryRow],
+    stdout: TextIO,
+    environ: Mapping[str, str],
+    *,
+    as_json: bool = False,
+    zone: tzinfo | None = None,
 ) -> None:
-    """The table on ``stdout``, times in ``zone`` (the user's own when None).
+    """The table on ``stdout``, times in ``zone`` (the user's own when None); or one JSON object a line.
 
     A terminal gets the columns that fit and colours; a pipe gets every column.
     """
+    if as_json:
+        Sink(stdout).write("".join(one_line(asdict(row)) for row in rows))
+        return
     show_table(_TITLES, _LESS, [_cells(row, zone) for row in rows], stdout, environ, none="No releases yet.")
 
 

@@ -218,6 +218,8 @@ def test_history_has_what_others_did(laptop: Laptop) -> None:
     done = laptop.fab("history")
     assert done.code == 0
     assert "deployed" in done.out
+    found = [json.loads(line) for line in laptop.fab("history", "--json").out.splitlines()]
+    assert [(each["kind"], each["outcome"]) for each in found] == [("deploy", "deployed")]
 
 
 def test_an_unwritable_ledger_is_a_warning(laptop: Laptop) -> None:
