@@ -35,7 +35,7 @@ backup() {
 record() {
     printf '%s\n' "id $name" "release $id" "why $2" "at $began" "seconds $(($(date +%s) - began))" "format $format" \
         "database $(told "$1" database)" "heads $(told "$1" heads)" "bytes $(wc -c <"$file" | tr -d ' ')"
-    [ ! -s facts/rows ] || awk '{ rows += $NF } END { print "tables " NR; print "rows " rows }' facts/rows
+    [ ! -e facts/rows ] || awk '{ rows += $NF } END { print "tables " NR; print "rows " rows + 0 }' facts/rows
     [ ! -s facts/rows ] || sed 's/^/table /' facts/rows
 }
 field() { sed -n "s/^$1 //p" "$2" | head -n 1; }
@@ -46,7 +46,9 @@ summary() {
         END {
             if (v["bytes"] < 100000) printf "%.1f kB", v["bytes"] / 1000; else printf "%.1f MB", v["bytes"] / 1000000
             printf " in %d s", v["seconds"]
-            if ("tables" in v) printf ", read back: %d rows in %d tables", v["rows"], v["tables"]; else printf ", not read back"
+            if (!("tables" in v)) printf ", not read back"
+            else if (!v["tables"]) printf ", read back: no tables yet"
+            else printf ", read back: %d rows in %d tables", v["rows"], v["tables"]
         }' "$1"
 }
 
@@ -75,11 +77,15 @@ room() {
 }
 megabytes() { awk -v bytes="$1" 'BEGIN { printf "%.0f MB", bytes / 1000000 }'; }
 
-# compare_rows A B: two lists of tables and their rows; tables that A lacks are no matter.
+# compare_rows A B C: lists of tables and their rows; C has as many as A or B or between them. Tables that A lacks are
+# no matter.
 compare_rows() {
-    different=$(awk 'NR == FNR { rows = $NF; sub(/ [^ ]*$/, ""); want[$0] = rows; next }
-        { rows = $NF; sub(/ [^ ]*$/, ""); have[$0] = rows }
-        END { for (t in want) if (want[t] != have[t]) printf "%s: %s, not %d; ", t, want[t], have[t] }' "$1" "$2")
+    different=$(awk '{ rows = $NF; sub(/ [^ ]*$/, "") }
+        FILENAME == ARGV[1] { want[$0] = rows }
+        FILENAME == ARGV[2] { later[$0] = rows }
+        FILENAME == ARGV[3] { have[$0] = rows }
+        END { for (t in want) if ((have[t] - want[t]) * (have[t] - later[t]) > 0)
+            printf "%s: %s, not %d; ", t, want[t], have[t] }' "$1" "$2" "$3")
     [ -z "$different" ]
 }
 

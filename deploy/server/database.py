@@ -15,6 +15,7 @@ Each gets the migrations, and `answer` to answer with.
 import argparse
 import ast
 import base64
+import getpass
 import inspect as python
 import os
 import shutil
@@ -218,13 +219,27 @@ def tool(migrations, answer, script, *words):
     # What env.py prints is no part of what the script does.
     out = os.dup(1)
     os.dup2(2, 1)
-    migrations.run(lambda heads, context: os.environ.update(address(context.connection.engine.url)) or [])
+    migrations.run(
+        lambda heads, context: os.environ.update(address(context.connection.engine.url)) or [],
+        dont_mutate=True,
+    )
     sys.stdout.flush()
     os.dup2(out, 1)
     os.execvp("sh", ["sh", "-c", script, "backstay", *words])
 
 
 def address(url):
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        # To this driver, as to the tools, localhost means the socket.
+        host = "" if url.host == "localhost" and url.get_driver_name() == "mysqldb" else url.host
+        found = {
+            "BACKSTAY_HOST": host,
+            "BACKSTAY_PORT": url.port,
+            "BACKSTAY_SOCKET": url.query.get("unix_socket"),
+            "BACKSTAY_USER": url.username or getpass.getuser(),
+            "MYSQL_PWD": url.password,
+        }
+        return {name: str(value) for name, value in found.items() if value}
     found = {
         "HOST": url.host or url.query.get("host"),
         "PORT": url.port,

@@ -13,6 +13,6 @@ if [ "$(told now heads)" != "$before" ]; then
     mv facts/probe.upgrade facts/state.now
 fi
 [ "$(told now heads)" = "$before" ] || fail "the database is at $(told now heads), it was at $before"
-same_tables
 tell_lost
+same_tables
 fact undone ""

@@ -35,8 +35,8 @@ back_to() {
     [ "$(told now heads)" = "$1" ] || fail "the database is at $(told now heads), it was at ${1:-no revision}"
     # A second try finds nothing more to undo.
     known undone || fact undone ""
-    same_tables
     tell_lost
+    same_tables
 }
 
 # same_tables: what a downgrade leaves, or a migration that stopped half-way, is said.
@@ -45,7 +45,7 @@ same_tables() {
     tables now >facts/tables.now
     strange=$(sort facts/tables.before facts/tables.now | uniq -u | awk '{ print $1 }' | uniq | tr '\n' ' ')
     [ -z "$strange" ] || fail "the revisions are as before, but these tables are not: $strange" \
-        "A migration stopped half-way, or a downgrade does not undo its upgrade. The backup is $(recall backup)."
+        "A migration stopped half-way, or a downgrade does not undo its upgrade. Mend them by hand, then: fab recover. The backup is $(recall backup)."
 }
 tables() { told "$1" table | grep -v '^alembic_version ' || :; }
 

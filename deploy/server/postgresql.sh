@@ -4,8 +4,8 @@
 #
 #   dump        a dump to standard output, of one snapshot; "backstay rows TABLE COUNT" of it to standard error
 #   data        the data of the dump on standard input, as SQL
-#   count       "backstay rows TABLE COUNT"
-#   restore     all that is in the dump on standard input, and nothing else, or nothing at all
+#   restore     all that is in the dump on standard input, and nothing else, or nothing at all; then "backstay rows TABLE
+#               COUNT"
 #   create NEW OURS   a new database with all that is in the dump on standard input; it is OURS until it is whole
 #   drop OURS
 
@@ -31,6 +31,7 @@ SELECT pg_export_snapshot() AS snapshot \\gset
 \\setenv SNAPSHOT :snapshot
 \\! pg_dump -Fc --snapshot="\$SNAPSHOT" >&3 && echo backstay dumped
 $tables \\gexec
+\\echo backstay counted
 COMMIT;
 SQL
 }
@@ -72,7 +73,7 @@ restore() {
     {
         printf '%s\n' '\o /dev/null' "SET lock_timeout = '60s'; SET client_min_messages = warning; BEGIN;" "$wipe"
         pg_restore --no-publications --no-subscriptions -f - && printf 'COMMIT;\n\\echo backstay restored\n'
-    } | sql && return
+    } | sql && { printf '%s \\gexec\n' "$tables" | sql; return; }
     echo backstay nothing
 }
 
@@ -94,7 +95,6 @@ SQL
 case $1 in
     dump) dump ;;
     data) pg_restore --data-only -f - ;;
-    count) printf '%s \\gexec\n' "$tables" | sql ;;
     restore) restore ;;
     create) create "$3" "$4" ;;
     drop) printf 'DROP DATABASE IF EXISTS :"ours"' | sql -v ours="$3" ;;

@@ -119,10 +119,15 @@ def word(name):
     return name.replace(" ", "_")
 
 
+_MYSQL_SIZE = "SELECT SUM(data_length) FROM information_schema.tables WHERE table_schema = DATABASE()"
+
+
 def size_of(context):
     """Bytes that the database takes; nothing where that cannot be asked."""
     ask = {
         "postgresql": "SELECT pg_database_size(current_database())",
+        "mysql": _MYSQL_SIZE,
+        "mariadb": _MYSQL_SIZE,
         "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
     }
     if context.dialect.name not in ask:

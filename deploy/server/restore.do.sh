@@ -4,6 +4,7 @@
 
 look before
 backup before "before the restore"
+try_restore "$backup_id"
 put facts/restoring yes
 restore_database "$backup_id" before
 look now

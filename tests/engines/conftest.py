@@ -47,7 +47,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with made_once(tmp_path_factory, "wheels") as (folder, new):
         if new:
             command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-            subprocess.run([*command, "-r", str(EXAMPLE / "requirements.txt")], check=True, timeout=280)
+            subprocess.run(
+                [*command, "pymysql", "-r", str(EXAMPLE / "requirements.txt")], check=True, timeout=280
+            )
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}
 
 
@@ -59,7 +61,7 @@ def quick_python(wheels: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         if new:
             subprocess.run([sys.executable, "-m", "venv", str(template)], check=True, timeout=120)
             install = [str(template / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            install += ["-r", str(EXAMPLE / "requirements.txt")]
+            install += ["pymysql", "-r", str(EXAMPLE / "requirements.txt")]
             subprocess.run(install, check=True, timeout=120, env={**os.environ, **wheels})
             (pip,) = template.glob("lib/*/site-packages/pip/__main__.py")
             pip.write_text(PIP)
@@ -85,17 +87,24 @@ def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path
 SiteMaker = Callable[..., Site]
 
 
-@pytest.fixture
-def make_site(tmp_path: Path, wheels: dict[str, str], quick_python: str) -> Iterator[SiteMaker]:
-    """Make the test's site; at the end the application is stopped, and nothing else may be left running."""
+@contextmanager
+def site_maker(root: Path, wheels: dict[str, str], quick_python: str) -> Iterator[SiteMaker]:
+    """Makes a site; at the end the application is stopped, and nothing else may be left running."""
     with ExitStack() as ends:
 
         def make(*, python: str = "", shell: str = "dash", **more: str | int) -> Site:
-            made = ends.enter_context(bench(tmp_path / "server", shell, environ=wheels))
-            site = Site(tmp_path, made, python or quick_python, **more)
+            made = ends.enter_context(bench(root / "server", shell, environ=wheels))
+            site = Site(root, made, python or quick_python, **more)
             ends.callback(site.close)
             return site
 
+        yield make
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, wheels: dict[str, str], quick_python: str) -> Iterator[SiteMaker]:
+    """Makes the test's site."""
+    with site_maker(tmp_path, wheels, quick_python) as make:
         yield make
 
 

@@ -10,6 +10,7 @@ import pytest
 from deploy import recipe
 from deploy.engines.venv import Venv
 from tests.apps import breakages, migrations
+from tests.runner.bench import tool
 
 from .site import Site
 
@@ -156,6 +157,20 @@ def test_an_interrupted_restore_is_undone(avatars: Site) -> None:
     recovered = site.recover()
     assert recovered.exit == 1, recovered
     assert site.picture() == before
+
+
+def test_without_room_for_a_backup_nothing_is_migrated(avatars: Site) -> None:
+    site = avatars
+    site.app.release(migrations=[migrations.add_table("parcels")])
+    before, kept = site.picture(), site.backups()
+    small = 'case $* in *backups*) echo; echo "tmpfs 20000 10500 9500 53% /state" ;;'
+    site.bench.script("df", f'#!/bin/sh\n{small} *) exec {tool("df")} "$@" ;; esac\n')
+    refused = site.deploy()
+    (site.bench.bin / "df").unlink()
+    assert (refused.exit, refused.outcome) == (1, "failed"), refused
+    assert "has no room for a backup" in refused.notes
+    assert "10 MB are free" in refused.notes
+    assert (site.picture(), site.backups()) == (before, kept)
 
 
 def test_which_backups_stay(avatars: Site) -> None:

@@ -16,7 +16,7 @@ _PACKAGES = (
     *("docker.io", "iptables", "docker-compose", "openssh-server", "openssh-client", "sudo", "git", "curl"),
     *("busybox-static", "dash", "fish", "tcsh", "debootstrap", "debian-archive-keyring", "ca-certificates"),
 )
-_TOOLS = ("gawk", "original-awk", "postgresql-15")
+_TOOLS = ("gawk", "original-awk", "postgresql-15", "mariadb-server-core", "mariadb-client")
 _KEEP = ROOT / "keep"
 _IN_USE = Path("/run/backstay-lab.users")
 
@@ -71,7 +71,7 @@ class Lab:
         return self
 
     def tools(self) -> int:
-        """Install what tests outside the lab use: shells, awks, an SSH server, PostgreSQL. Gives 0."""
+        """Install what tests outside the lab use: shells, awks, an SSH server, databases. Gives 0."""
         with locked():
             ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
             install((*_TOOLS, *(name for name in _PACKAGES if "docker" not in name)), self._say)

@@ -46,8 +46,12 @@ restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
 
 # beside TOOL WORD...: one of our scripts, with the server's own programs.
 beside() {
-    for program in psql pg_dump pg_restore; do
-        has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install postgresql-client"
+    case $1 in
+        postgresql.sh) programs='psql pg_dump pg_restore' package=postgresql-client ;;
+        mysql.sh) programs=$(has mariadb || echo 'mysql mysqldump') package=mariadb-client ;;
+    esac
+    for program in $programs; do
+        has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install $package"
     done
     script=$(cat "$1")
     shift
