@@ -176,8 +176,7 @@ def examine(folder: Path, dialect: str) -> History:
     for each in history.revisions:
         begun = time.process_time()
         try:
-            found = judge.judge(each)
-            judge.undoable(each)
+            found, _ = judge.verdict(each, judge.Made())
         except Exception:
             history.crashes.append(f"{each['file']}: {traceback.format_exc(limit=-1)}")
             continue

@@ -4,6 +4,7 @@
     judge_all(revisions)     the same for several, in the order in which they will be applied
     judge_tree(revisions)    findings about how they hang together
     undoable(revision)       whether its downgrade brings back what was
+    verdict(revision, made)  findings, and whether it can be undone
 
 SQL comes first; the source is read where a migration could not be rendered, and for what SQL does not tell.
 Standard library only, for Python 3.8 and newer; the files judge*.py lie in one folder of sys.path.
@@ -413,7 +414,16 @@ def judge_tree(revisions):
 
 def undoable(revision):
     """("yes", ""), ("no", why) or ("loses data", what)."""
-    up, undo = read_revision(revision)
+    return _undoable(revision, *read_revision(revision))
+
+
+def verdict(revision, made):
+    """Findings, as `judge` has them, and what `undoable` says."""
+    judged = _Judge(revision, made)
+    return _allow(revision, judged.all()), _undoable(revision, judged.ops, judged.undo)
+
+
+def _undoable(revision, up, undo):
     state = downgrade_state(revision)
     if state == "raising":
         return "no", "downgrade() raises an error."
@@ -442,7 +452,8 @@ _SQUAWK = re.compile(r"\bsquawk(?:: *|[-/])(?=\w)")
 def allowances(source):
     """The reason for each rule that a migration's file allows; nothing where it gives no reason."""
     found = {}
-    for comment in _comments(source or ""):
+    # To read all words of a file takes longer than to judge it.
+    for comment in _comments(source or "") if "backstay" in (source or "") else ():
         match = _ALLOW.match(comment.strip())
         for word in re.split(r"[,\s]+", _SQUAWK.sub("squawk:", match.group(1)).strip()) if match else ():
             rule = word.replace("squawk:", "squawk: ")

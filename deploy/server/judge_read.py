@@ -105,11 +105,18 @@ def exactly(ops, wanted, other):
 
 def read_revision(revision):
     """What a revision does, and what its downgrade does: two lists of operations."""
-    dialect, tree = revision.get("dialect") or "", tree_of(revision.get("source"))
-    told_up, told_undo = (source_operations(tree, name, dialect) for name in ("upgrade", "downgrade"))
-    up = told_up if revision.get("up") is None else operations(revision["up"], dialect)
-    undo = told_undo if revision.get("undo") is None else operations(revision["undo"], dialect)
-    return list(exactly(up, told_up, undo)), list(exactly(undo, told_undo, up))
+    up, undo = (_read(revision, *names) for names in (("up", "upgrade"), ("undo", "downgrade")))
+    return list(exactly(up[0], up[1], undo[0])), list(exactly(undo[0], undo[1], up[0]))
+
+
+def _read(revision, key, name):
+    """The operations of one way, and those of the source where they may tell more."""
+    dialect = revision.get("dialect") or ""
+    found = None if revision.get(key) is None else operations(revision[key], dialect)
+    if found is None or any(op.kind in ("alter_type", "modify") or _copied(op.table) for op in found):
+        told = source_operations(tree_of(revision.get("source")), name, dialect)
+        return (told if found is None else found), told
+    return found, []
 
 
 TEXTS = re.compile(r"(?:VARCHAR|STRING|UNICODE|CHARACTER VARYING|TEXT|UNICODETEXT|AUTOSTRING)$")

@@ -1,6 +1,7 @@
 """What the source of an Alembic migration does, as far as its text tells."""
 
 import ast
+import functools
 
 from judge_sql import make, operations
 
@@ -27,6 +28,7 @@ _FIRST = ("text", "dedent", "DDL", "f", "table", "Table", "quoted_name")
 _SAME = ("format", "strip", "bindparams", "replace")
 
 
+@functools.lru_cache(maxsize=1)
 def tree_of(source):
     """The syntax tree of a migration's file; an empty one where it is not Python."""
     try:

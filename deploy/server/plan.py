@@ -330,7 +330,7 @@ def alone():
 
 
 def report(revision, judge, made):
-    way, sentence = judge.undoable(revision)
+    findings, (way, sentence) = judge.verdict(revision, made)
     say("revision", revision["id"])
     say("title", revision["title"])
     say("down", " ".join(revision["down"]))
@@ -346,14 +346,14 @@ def report(revision, judge, made):
             say("source_" + key, textwrap.dedent(inspection.getsource(function)))
     say("undoable", way)
     say("because", sentence)
-    remarks(revision, judge, made)
+    remarks(revision, judge, findings)
 
 
-def remarks(revision, judge, made):
+def remarks(revision, judge, findings):
     for rule, reason in judge.allowances(revision["source"]).items():
         if judge.of_squawk(rule) and reason:
             say("allow", rule + "\t" + reason)
-    for found in judge.judge(revision, made):
+    for found in findings:
         if found["severity"] == "danger" and not found["allowed"]:
             say("danger", "{}: {rule} {subject}\t{why}".format(revision["id"], **found))
         say("finding", found["severity"])
