@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine, text
 
-from deploy import recipe
+from deploy import recipe, resources
 from deploy.engines.venv import Venv
 from tests import mariadb as my
 from tests import postgresql as pg
@@ -140,6 +140,23 @@ def held(shop: Shop) -> Iterator[Callable[[], bool]]:
         there.unlink(missing_ok=True)
 
 
+def test_a_dump_does_not_wait_long_for_a_lock(postgresql: URL) -> None:
+    url = pg.new_database(postgresql)
+    opened = create_engine(url)
+    script = resources.resource("postgresql.sh").replace("5s", "1s")
+    environ = {**os.environ, "PGHOST": str(url.query["host"]), "PGUSER": "owner", "PGPASSWORD": pg.PASSWORD}
+    words = ["sh", "-c", script, "backstay", "dump", str(url.database)]
+    with opened.begin() as connection:
+        connection.execute(text("CREATE TABLE parcels (n INT)"))
+    with opened.begin() as connection:
+        connection.execute(text("LOCK TABLE parcels"))
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=30)
+    opened.dispose()
+    assert done.returncode != 0
+    assert "backstay dumped" not in done.stderr
+    assert "LOCK TABLE public.parcels" in done.stderr
+
+
 def test_a_restore_that_is_stopped_in_the_middle(shop: Shop) -> None:
     site, db = shop.site, shop.db
     old = site.operate("db.backup").facts["backup"]
@@ -171,7 +188,7 @@ def test_after_a_half_done_migration_every_value_is_back(shop: Shop) -> None:
     db.query("UPDATE users SET note = email")
     before = shop.seen()
     site.app.release(migrations=[DROP_NOTE, migrations.HALF_DONE, migrations.add_table("three")])
-    failed = site.deploy(allow_dangerous="yes")
+    failed = site.deploy(consent="yes")
     assert (failed.exit, failed.facts["undone"], failed.facts["lost"]) == (3, "004", "users.note"), failed
     assert "but these tables are not: half_done" in failed.notes
     assert db.query("SELECT DISTINCT note FROM users") == ["NULL"]
