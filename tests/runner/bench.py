@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from deploy import events, runner
@@ -61,17 +62,25 @@ def tool(name: str) -> str:
     return found
 
 
+@cache
+def applets() -> set[str]:
+    """Those of the APPLETS that this busybox has."""
+    listed = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout
+    return set(APPLETS) & set(listed.split())
+
+
 @dataclass
 class Bench:
     """``run`` sends a request as the SSH login shell would and returns the items that came back.
 
     ``quick``: what the scripts take for a second is a tenth of one, and busybox's `tail`, which looks once a
-    second whether there is more, is not used.
+    second whether there is more, is not used. ``applets``: the rest of the system is busybox too.
     """
 
     root: Path
     shell: str = "dash"
     quick: bool = True
+    applets: bool = False
     values: dict[str, str | int] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
     path: str = ""
@@ -86,15 +95,15 @@ class Bench:
         for folder in (self.checkout, self.home, self.bin):
             folder.mkdir(parents=True)
         (self.bin / "sh").symlink_to(tool(self.shell))
-        if self.shell == "busybox":
-            built_in = subprocess.run(
-                ["busybox", "--list"], capture_output=True, text=True, check=True
-            ).stdout.split()
-            for name in set(APPLETS) & set(built_in):
+        if self.applets or self.shell == "busybox":
+            for name in applets():
                 (self.bin / name).symlink_to(tool("busybox"))
         base = {"HOME": str(self.home), "PATH": f"{self.bin}:{os.environ['PATH']}", _MARK: str(self.root)}
         self.environ = {**base, **self.environ}
-        subprocess.run(["git", "init", "-q", str(self.checkout)], check=True)
+        # What git takes for a repository, in no time.
+        for folder in ("objects", "refs"):
+            (self.checkout / ".git" / folder).mkdir(parents=True)
+        (self.checkout / ".git/HEAD").write_text("ref: refs/heads/main\n")
 
     @property
     def lock(self) -> Path:

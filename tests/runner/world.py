@@ -1,10 +1,11 @@
-"""A server whose state is three files, changed by steps; and a runner that kills itself where it is told."""
+"""A server whose state is some files, changed by steps; and a runner that kills itself where it is told."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from deploy import runner
 from deploy.plan import Plan, Step
@@ -52,6 +53,7 @@ def with_points(text: str, name: str) -> tuple[str, int]:
     return "\n".join(lines) + "\n", count
 
 
+@cache
 def points(how: str = "runner") -> tuple[dict[str, str], list[str]]:
     """The runner's scripts with points, and the points' names."""
     files, names = {}, []
@@ -64,21 +66,25 @@ def points(how: str = "runner") -> tuple[dict[str, str], list[str]]:
     return files, names
 
 
-def change(number: int, after: str = "") -> Step:
-    """A step that changes one file, in two parts, and notes before what was there."""
+def change(number: int, after: str = "", *, between: str = "", timeout: int = 400) -> Step:
+    """A step that changes one file, in two parts, and notes before what was there. So many undos fail as
+    ``bad.undo`` in the home folder says, whichever they are."""
     name = f"file{number}"
     do = f"""{LIB}
 echo working
 fact {name}.before "$(cat ~/{name})"
 echo half >~/{name}
+{between}
 echo "$id" >~/{name}
 {after}"""
     undo = f"""{LIB}
 known {name}.before || exit 0
 recall {name}.before >~/{name}
-[ ! -e ~/bad.undo ] || {{ rm ~/bad.undo; exit 1; }}
+read -r bad 2>/dev/null <~/bad.undo || exit 0
+if [ "$bad" -gt 1 ]; then echo $((bad - 1)) >~/bad.undo; else rm ~/bad.undo; fi
+exit 1
 """
-    return Step(name, do, undo, 400)
+    return Step(name, do, undo, timeout)
 
 
 def three(*after: str) -> Plan:
@@ -90,19 +96,26 @@ def three(*after: str) -> Plan:
 
 @dataclass
 class World(Bench):
-    """A bench with three files, which are ``start`` at first."""
+    """A bench with ``count`` files, which are ``start`` at first. ``tick``: what its scripts take for a
+    second, in seconds."""
 
     killing: str = "runner"
+    count: int = 3
+    tick: str = "0.1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for number in (1, 2, 3):
+        for number in range(1, self.count + 1):
             (self.home / f"file{number}").write_text("start\n")
         self.scripts, self.points = points(self.killing)
 
+    def each(self) -> tuple[str, ...]:
+        """What each file says."""
+        return tuple((self.home / f"file{n}").read_text().strip() for n in range(1, self.count + 1))
+
     def files(self) -> str:
         """What all files say, or each of them when they differ."""
-        said = [(self.home / f"file{number}").read_text().strip() for number in (1, 2, 3)]
+        said = self.each()
         return said[0] if len(set(said)) == 1 else " ".join(said)
 
     def request(
@@ -110,7 +123,7 @@ class World(Bench):
     ) -> runner.Request:
         kit = {**contents(values, plan), **self.scripts}
         for name, old, new in QUICK:
-            kit[name] = kit[name].replace(old, new)
+            kit[name] = kit[name].replace(old, new.replace("0.1", self.tick))
         return wrap(verb, words, pack(kit))  # type: ignore[arg-type]
 
     def kill_at(self, point: str) -> None:
