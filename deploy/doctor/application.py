@@ -86,7 +86,16 @@ def findings(facts: Facts, target: Target) -> list[Finding]:
     """What all checks of the application and its migrations find."""
     application = Application(facts, target)
     found = [finding for check in CHECKS for finding in check(application)]
-    return found + migrations.findings(facts, target)
+    return found + migrations.findings(facts, target, _migrates(application))
+
+
+def _migrates(app: Application) -> str:
+    """The migration service's command, and the scripts of the repository that it calls."""
+    service = app.with_image(app.migration) if app.migration else None
+    words = (*(service.entrypoint or ()), *(service.command or ())) if service else ()
+    called = {posixpath.basename(word) for line in words for word in line.split() if word.endswith(".sh")}
+    scripts = [text for file, text in app.facts.texts.items() if posixpath.basename(file) in called]
+    return "\n".join([" ".join(words), *scripts])
 
 
 def compose_file(app: Application) -> Iterator[Finding]:

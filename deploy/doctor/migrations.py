@@ -18,11 +18,15 @@ from deploy.view import Finding
 TOLD = Told("application")
 
 
-def findings(facts: Facts, target: Target) -> list[Finding]:
-    """What is wrong with the migrations of the checkout."""
+def findings(facts: Facts, target: Target, runs: str = "") -> list[Finding]:
+    """What is wrong with the migrations of the checkout; ``runs`` is what the migration service runs."""
     if not target.migrate.enabled or "revisions" not in facts.texts:
         return []
-    return [*_ini(facts, target), *_environments(facts), *_revisions(facts, target)]
+    return [
+        *_ini(facts, target),
+        *_environments(facts),
+        *_revisions(facts, f"{' '.join(target.migrate.command)} {runs}"),
+    ]
 
 
 def _files(facts: Facts, name: str) -> dict[str, str]:
@@ -235,7 +239,7 @@ def _module(path: str, beside: str) -> str:
     return inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _revisions(facts: Facts, target: Target) -> Iterator[Finding]:
+def _revisions(facts: Facts, runs: str) -> Iterator[Finding]:
     """One id a revision, and one head; only lines that hold a value whole are looked at."""
     ids: list[str] = []
     parents: set[str] = set()
@@ -257,7 +261,7 @@ def _revisions(facts: Facts, target: Target) -> Iterator[Finding]:
             "Alembic takes one of them and leaves the other out, with a warning that nobody sees.",
             "Give one of the files another revision id, and put it after the other (down_revision).",
         )
-    elif len(heads) > 1 and "heads" not in target.migrate.command:
+    elif len(heads) > 1 and not re.search(r"\bupgrade\s+heads\b", runs):
         yield TOLD.error(
             "revisions",
             f"there are {len(heads)} heads: {', '.join(heads[:4])}",
@@ -265,7 +269,7 @@ def _revisions(facts: Facts, target: Target) -> Iterator[Finding]:
             f'In the repository:\n  alembic merge -m "Merge heads" {" ".join(heads[:4])}',
         )
     elif ids:
-        yield TOLD.ok("revisions", f"{len(ids)}, one head: {', '.join(heads)}")
+        yield TOLD.ok("revisions", f"{len(ids)}, at {', '.join(heads)}")
 
 
 def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:

@@ -71,7 +71,14 @@ def http(facts: Facts, target: Target) -> Iterator[Finding]:
     """What asks the health URL."""
     if not target.health.url:
         return
-    if facts.get("http"):
+    if facts.get("http") and facts.get("health") == "no" and facts.get("lock") != "held":
+        yield TOLD.warning(
+            "health url",
+            "it does not answer now, or not well",
+            "A release that it does not answer after its restart counts as failed, and is undone.",
+            "Where the application runs: look at url in [health], as the server itself would call it.",
+        )
+    elif facts.get("http"):
         yield TOLD.ok("health url", f"asked with {facts.words('http')[0]}")
     else:
         yield TOLD.error(

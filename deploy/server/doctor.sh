@@ -2,6 +2,7 @@
 # What the server is like, for fab doctor: facts, no judgement. Changes nothing, takes no lock. Read by enter.sh, in the
 # kit; the engine's examine.sh goes on.
 . ./git.sh
+. ./health.sh
 export GIT_OPTIONAL_LOCKS=0
 
 # check NAME COMMAND...: what the command says is wrong belongs to NAME; its failure ends nothing else.
@@ -112,12 +113,22 @@ look_at_code() {
     git_ grep -IE '^[[:space:]]*(from|import)[[:space:]]' -- '*.py' | head -n 6000 | text imports
 }
 
+# reachable FOLDER: whether every user of the server can come into it.
+reachable() (
+    at=$(cd "$1" && pwd -P) || exit
+    while [ -n "$(find "${at:-/}" -prune -perm -001 2>/dev/null)" ]; do
+        [ -n "$at" ] || exit 0
+        at=${at%/*}
+    done
+    exit 1
+)
+
 # look_at_secrets: names of variables and files, no values.
 look_at_secrets() {
     for file in "$path"/.env "$path"/.env.* "$path"/*.env; do
         [ -f "$file" ] || continue
         case $file in *example* | *sample* | *template*) continue ;; esac
-        [ -z "$(find "$file" -perm -004)" ] || printf '%s\n' "${file##*/}" >>open.env
+        [ -z "$(find "$file" -perm -004)" ] || ! reachable "$path" || printf '%s\n' "${file##*/}" >>open.env
         printf '%s\n' "${file##*/}" >>env.files
     done
     answer env.open "$(cat open.env 2>/dev/null)"
@@ -140,6 +151,7 @@ answer user "$(id -un)"
 answer system "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null | tr -d '"')"
 answer git "$(git --version 2>/dev/null)"
 answer http "$(for tool in curl python3 wget; do ! has "$tool" || printf '%s ' "$tool"; done)"
+[ -z "$health_url" ] || answer health "$(url_answers && printf yes || printf no)"
 answer memory "$(awk '/^(MemTotal|MemAvailable|SwapFree):/ { print $1 $2 }' /proc/meminfo 2>/dev/null)"
 answer logind "$(logins)"
 room checkout "$path"

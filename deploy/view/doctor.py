@@ -93,8 +93,12 @@ class Report:
         for line in self._wrapped(finding.why, 4):
             yield paint(line, "dim", self._colour)
         for number, line in enumerate(finding.remedy.splitlines()):
-            text = f"{'' if line[:1] == ' ' or number else self._signs.arrow + ' '}{line}"
-            yield from self._wrapped(text, 4)
+            if number:
+                yield from self._wrapped(line, 4)
+            elif line.startswith(" "):
+                yield f"    {self._signs.arrow} {clean(line.lstrip())}"
+            else:
+                yield from self._wrapped(f"{self._signs.arrow} {line}", 4)
 
     def _wrapped(self, text: str, indent: int) -> list[str]:
         """The text's lines within the width; a line that begins with a blank is kept whole."""

@@ -310,3 +310,23 @@ def test_dollars_are_left_alone_by_v1() -> None:
 def test_what_is_not_known_is_not_a_fault() -> None:
     assert bad(Facts()) == []
     assert bad(Facts(texts={"config": "services: ["})) == []
+
+
+HEADS = 'revision = "1"\ndown_revision = None\nrevision = "2"\ndown_revision = None\n'
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "level"),
+    [
+        ("cd backend && alembic upgrade head", "", "error"),
+        ("cd backend && alembic upgrade heads", "", "ok"),
+        ("bash scripts/prestart.sh", "alembic upgrade heads\n", "ok"),
+        ("bash scripts/prestart.sh", "alembic upgrade head\n", "error"),
+        ("bash scripts/other.sh", "alembic upgrade heads\n", "error"),
+    ],
+)
+def test_several_heads_may_be_wanted(command: str, script: str, level: str) -> None:
+    config = CONFIG.replace("cd backend && alembic upgrade head", command)
+    texts = {"config": config, "revisions": HEADS, "file:scripts/prestart.sh": script}
+    found = application.findings(replace(GOOD, texts={**GOOD.texts, **texts}), TARGET)
+    assert [one.level for one in found if one.check == "revisions"] == [level]

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,9 +188,10 @@ def committed_env(world: World) -> None:
     commit(world.checkout)
 
 
-def open_env(world: World) -> None:
-    (world.checkout / ".env").write_text("SECRET_KEY=hunter22\n")
-    (world.checkout / ".env").chmod(0o644)
+def no_answer(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    world.settings(f'[health]\nurl = "http://127.0.0.1:{port}/health"')
 
 
 def commit(checkout: Path) -> None:
@@ -214,7 +216,7 @@ FAULTS = {
     guides_env_py: "error env.py: backend/migrations/env.py:11 imports relatively",
     two_heads: "error revisions: there are 2 heads: 002, 003",
     committed_env: "warning env files: .env is committed to git",
-    open_env: "warning env files: .env can be read by every user",
+    no_answer: "warning health url: it does not answer now",
     no_python: "error python: python3 is not installed",
 }
 
@@ -224,6 +226,19 @@ def test_a_fault_is_said_and_nothing_changes(world: World, make: Callable[[World
     make(world)
     [said] = world.bad()
     assert said.startswith(FAULTS[make].format(checkout=world.checkout))
+
+
+def test_an_open_file_of_secrets_matters_where_others_can_come(world: World) -> None:
+    (world.checkout / ".env").write_text("SECRET_KEY=hunter22\n")
+    (world.checkout / ".env").chmod(0o644)
+    world.root.chmod(0o700)
+    assert world.bad() == []
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        shutil.move(world.checkout, f"{folder}/shop")
+        world.checkout.symlink_to(f"{folder}/shop")
+        [said] = world.bad()
+    assert said.startswith("warning env files: .env can be read by every user")
 
 
 def test_a_file_that_was_only_touched_is_not_changed(world: World) -> None:

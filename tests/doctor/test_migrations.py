@@ -196,6 +196,8 @@ def test_without_migrations_nothing_is_said() -> None:
 def test_heads_may_be_wanted() -> None:
     facts = with_text(*TEXTS["two heads"][:2])
     assert bad(facts, replace(TARGET, migrate=Migrate(command=("alembic", "upgrade", "heads")))) == []
+    assert migrations.findings(facts, TARGET, "sh -c alembic upgrade  heads")[-1].level == "ok"
+    assert migrations.findings(facts, TARGET, "alembic upgrade head")[-1].level == "error"
 
 
 def test_the_guides_env_py() -> None:

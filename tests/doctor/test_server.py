@@ -184,6 +184,20 @@ def test_nothing_to_ask_the_health_url_with() -> None:
     assert bad(with_answers(http=""), TARGET) == []
 
 
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"health": "no"}, ["warning health url"]),
+        ({"health": "yes"}, []),
+        ({"health": "no", "http": ""}, ["error health url"]),
+        ({"health": "no", "lock": "held", "lock.release": "r1", "lock.by": "b"}, ["warning releases"]),
+    ],
+)
+def test_a_health_url_that_does_not_answer(answers: dict[str, str], expected: list[str]) -> None:
+    target = replace(TARGET, health=Health(url="http://127.0.0.1:8000/health"))
+    assert [found for found, _ in bad(with_answers(**answers), target)] == expected
+
+
 def test_environments_need_a_disk_to_run_from() -> None:
     target = replace(TARGET, engine="venv", venv=Venv(restart="true"))
     [(found, what)] = bad(with_answers(**{"disk.state": "9000000 400000 ext4 rw,noexec"}), target)
