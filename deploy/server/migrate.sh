@@ -36,7 +36,15 @@ back_to() {
     # A second try finds nothing more to undo.
     known undone || fact undone ""
     tell_lost
+    no_new_invalid
     same_tables
+}
+
+# no_new_invalid: an index that PostgreSQL could not build to its end is no use to queries, and is written to all the same.
+no_new_invalid() {
+    unbuilt=$(without "$(told now invalid)" "$(told before invalid)")
+    [ -z "$unbuilt" ] || fail "the revisions are as before, but a migration left invalid indexes: $unbuilt" \
+        "CREATE INDEX CONCURRENTLY stopped half-way. Drop them (DROP INDEX CONCURRENTLY NAME), then: fab recover."
 }
 
 # same_tables: what a downgrade leaves, or a migration that stopped half-way, is said.

@@ -135,6 +135,14 @@ def size_of(context):
     return int(context.connection.exec_driver_sql(ask[context.dialect.name]).scalar() or 0)
 
 
+def invalid_indexes(context):
+    """What CREATE INDEX CONCURRENTLY leaves when it fails: no transaction takes it back."""
+    if context.dialect.name != "postgresql":
+        return []
+    ask = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
+    return [word(row[0]) for row in context.connection.exec_driver_sql(ask)]
+
+
 def state(migrations):
     code = migrations.script.get_heads()
 
@@ -159,6 +167,7 @@ def state(migrations):
         answer("database", url.database or "")
         answer("size", size_of(context))
         answer("transactional", "yes" if context.impl.transactional_ddl else "")
+        answer("invalid", *invalid_indexes(context))
         for table, digest, columns in digests(context.connection):
             answer("table", table, digest)
             answer("columns", table, *columns)

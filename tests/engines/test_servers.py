@@ -36,6 +36,12 @@ TABLES = {
     "postgresql": "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1",
     "mysql": "SHOW TABLES",
 }
+ALONE = "with op.get_context().autocommit_block():\n    op.execute('{} INDEX CONCURRENTLY {}')"
+UNIQUE_NOTE = Migration(
+    "unique_note",
+    ALONE.format("CREATE UNIQUE", "note_is_unique ON users (note)"),
+    ALONE.format("DROP", "note_is_unique"),
+)
 DROP_NOTE = Migration("drop_note", NOTE.downgrade, NOTE.upgrade)
 
 # Stand in for a client: a restore stops when the first half of a dump has gone through, once.
@@ -218,3 +224,22 @@ def test_a_restore_after_which_the_application_does_not_start(shop: Shop) -> Non
     start.write_text(usual)
     assert (failed.exit, failed.outcome) == (1, "failed"), failed
     assert shop.seen() == before
+
+
+def test_an_index_that_could_not_be_built_concurrently(shop: Shop) -> None:
+    site, db = shop.site, shop.db
+    if db.kind == "mysql":
+        pytest.skip("it has no such indexes")
+    invalid = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
+    db.query("UPDATE users SET note = 'the same'")
+    before = shop.seen()
+    site.app.release(migrations=[migrations.add_table("more"), UNIQUE_NOTE])
+    failed = site.deploy(consent="yes")
+    assert (failed.exit, db.query(invalid)) == (3, ["note_is_unique"]), failed
+    assert "a migration left invalid indexes: note_is_unique" in failed.notes
+    # A person drops it, and then nothing is left to do.
+    still = site.recover()
+    assert (still.exit, "note_is_unique" in still.notes) == (3, True), still
+    db.query("DROP INDEX CONCURRENTLY note_is_unique")
+    recovered = site.recover()
+    assert (recovered.exit, shop.seen()) == (1, before), recovered
