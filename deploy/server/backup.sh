@@ -32,6 +32,9 @@ backup() {
     say info "backup $name: $(summary "$backups/$name.info")"
 }
 
+# drop_half_backup: what a backup that failed has written, which may be all that the disk had left.
+drop_half_backup() { rm -f "$backups/.new-$id"*; }
+
 record() {
     printf '%s\n' "id $name" "release $id" "why $2" "at $began" "seconds $(($(date +%s) - began))" "format $format" \
         "database $(told "$1" database)" "heads $(told "$1" heads)" "bytes $(wc -c <"$file" | tr -d ' ')"

@@ -1,4 +1,4 @@
 # shellcheck shell=sh
 . ./database.sh
 
-rm -f "$backups/.new-$id"*
+drop_half_backup

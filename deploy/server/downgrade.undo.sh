@@ -3,6 +3,7 @@
 . ./database.sh
 
 stop_migration
+drop_half_backup
 [ "$(recall migrated)" = yes ] || exit 0
 before=$(recall heads.before)
 look now "backstay-$id"

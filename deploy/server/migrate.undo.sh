@@ -20,6 +20,7 @@ downgrade() {
 }
 
 stop_migration
+drop_half_backup
 result=0
 # A record may be missing where the machine was reset: then the database is asked.
 if known heads.before && [ "$(recall migrated)" != no ]; then

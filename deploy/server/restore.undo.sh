@@ -3,6 +3,7 @@
 . ./database.sh
 
 stop_migration
+drop_half_backup
 drop_trial
 [ "$(recall restoring)" = yes ] || exit 0
 look now "backstay-$id"

@@ -119,6 +119,7 @@ def test_what_cannot_be_done_touches_nothing(avatars: Site) -> None:
     for mode in ("false", "true", "echo half; exit 1"):
         failed = site.deploy(backup_mode=mode)
         assert (failed.exit, "backup" in failed.notes) == (1, True), failed
+        assert not list((site.state / "backups").glob(".*"))
     assert site.picture() == before
 
 
