@@ -483,6 +483,15 @@ def python(facts: Facts, target: Target) -> Iterator[Finding]:
         yield TOLD.ok("python", facts.get("python"))
 
 
+def backup(facts: Facts, target: Target) -> Iterator[Finding]:
+    """The database's own tools, where a backup is made with the server's."""
+    yield from _complaints(
+        facts, "backup", "Before a migration comes a backup: without one nothing is applied."
+    )
+    if facts.get("backup") == "ready" and not facts.complaints.get("backup"):
+        yield TOLD.ok("backup", "the database's tools are there")
+
+
 def _complaints(facts: Facts, check: str, why: str) -> Iterator[Finding]:
     for complaint in facts.complaints.get(check, ()):
         yield TOLD.error(check, complaint.text, why, complaint.remedy)
@@ -494,6 +503,7 @@ CHECKS: tuple[Check, ...] = (
     docker,
     compose,
     python,
+    backup,
     checkout,
     rights,
     remote,

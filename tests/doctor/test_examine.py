@@ -194,6 +194,10 @@ def no_answer(world: World) -> None:
     world.settings(f'[health]\nurl = "http://127.0.0.1:{port}/health"')
 
 
+def no_dump_tools(world: World) -> None:
+    (world.checkout / ".env").write_text("DATABASE_URL='mysql+pymysql://shop:hunter22@127.0.0.1/shop'\n")
+
+
 def commit(checkout: Path) -> None:
     git(checkout, "add", "-A")
     git(checkout, "-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-q", "-m", "next")
@@ -216,6 +220,7 @@ FAULTS = {
     guides_env_py: "error env.py: backend/migrations/env.py:11 imports relatively",
     two_heads: "error revisions: there are 2 heads: 002, 003",
     committed_env: "warning env files: .env is committed to git",
+    no_dump_tools: "error backup: no backup could be made: mysql is not installed on the server",
     no_answer: "warning health url: it does not answer now",
     no_python: "error python: python3 is not installed",
 }
@@ -321,3 +326,21 @@ def test_as_a_user_types_it(world: World) -> None:
     told = json.loads(line)
     assert (told["app"], told["exit_code"], told["errors"], told["warnings"]) == ("shop", 1, 2, 0)
     assert {"group", "check", "level", "what", "why", "remedy"} == set(told["findings"][0])
+
+
+@pytest.mark.parametrize(
+    ("url", "tools", "more"),
+    [
+        ("mariadb+pymysql://shop@127.0.0.1/shop", ["mariadb"], ""),
+        ("mysql://shop@127.0.0.1/shop", ["mysql", "mysqldump"], ""),
+        ("postgresql+psycopg://127.0.0.1/shop", ["psql", "pg_dump", "pg_restore"], ""),
+        ("postgresql+psycopg://127.0.0.1/shop", [], '[backup]\nmode = "off"'),
+        ("sqlite:///shop.db", [], ""),
+    ],
+)
+def test_a_backup_can_be_made(world: World, url: str, tools: list[str], more: str) -> None:
+    (world.checkout / ".env").write_text(f"DATABASE_URL={url}\n")
+    for tool in tools:
+        (world.tools / tool).symlink_to("/bin/true")
+    world.settings(more)
+    assert world.bad() == []

@@ -44,8 +44,8 @@ stop_migration() { :; }
 
 restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
 
-# beside TOOL WORD...: one of our scripts, with the server's own programs.
-beside() {
+# has_programs TOOL: what one of our scripts calls is on the server.
+has_programs() {
     case $1 in
         postgresql.sh) programs='psql pg_dump pg_restore' package=postgresql-client ;;
         mysql.sh) programs=$(has mariadb || echo 'mysql mysqldump') package=mariadb-client ;;
@@ -53,6 +53,11 @@ beside() {
     for program in $programs; do
         has "$program" || no_dump "$program is not installed on the server. On Debian and Ubuntu: apt install $package"
     done
+}
+
+# beside TOOL WORD...: one of our scripts, with the server's own programs.
+beside() {
+    has_programs "$1"
     script=$(cat "$1")
     shift
     in_probe tool "$script" "$@"
