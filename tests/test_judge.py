@@ -465,6 +465,16 @@ def test_allow(comment: str, reason: str | None, others: list[str]) -> None:
     assert all(f["allowed"] is None for f in rest)
 
 
+def test_a_verdict_is_both_answers() -> None:
+    for sql, dialect in [
+        *((s, "postgresql") for s in CASES),
+        *((s, "mysql") for s in MYSQL),
+        (batch(), "sqlite"),
+    ]:
+        one = revision(sql, dialect=dialect, undo=[sql])
+        assert judge.verdict(one, judge.Made()) == (judge.judge(one), judge.undoable(one))
+
+
 def test_findings_are_whole_sentences() -> None:
     for sql, dialect in [*((s, "postgresql") for s in CASES), *((s, "mysql") for s in MYSQL)]:
         for one in judge.judge(revision(sql, dialect=dialect)):
