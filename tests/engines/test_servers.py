@@ -103,6 +103,7 @@ class Shop:
         assert (done.exit, "read back: no tables yet" in done.notes) == (0, True), done
         site.add_users()
         database.query("CREATE VIEW v AS SELECT email FROM users")
+        self.saved = site.operate("db.backup").facts["backup"]
 
     def seen(self) -> object:
         """What a restore that failed must leave."""
@@ -165,12 +166,11 @@ def test_a_dump_does_not_wait_long_for_a_lock(postgresql: URL) -> None:
 
 def test_a_restore_that_is_stopped_in_the_middle(shop: Shop) -> None:
     site, db = shop.site, shop.db
-    old = site.operate("db.backup").facts["backup"]
     db.query("UPDATE users SET note = 'newer'")
     before = shop.seen()
     with held(shop) as holds:
         plan = recipe.operation(site.target, Venv(), "db.restore")
-        process = site.bench.start("operate", plan=plan, revision="", into="", backup_id=old)
+        process = site.bench.start("operate", plan=plan, revision="", into="", backup_id=shop.saved)
         wait_until(holds, 120, lambda: str(site.bench.processes()))
         if db.kind == "postgresql":
             ended = Outcome(site.bench.run("cancel", plan=site.questions))
@@ -214,13 +214,12 @@ def test_a_restore_after_which_the_application_does_not_start(shop: Shop) -> Non
     site, db = shop.site, shop.db
     if db.kind == "mysql":
         pytest.skip("the same steps")
-    old = site.operate("db.backup").facts["backup"]
     db.query("UPDATE users SET note = 'newest'")
     before = shop.seen()
     start = site.path.parent / "start.sh"
     usual = start.read_text()
     start.write_text(f"[ -e ../once ] || {{ : >../once; exit 7; }}\n{usual}")
-    failed = site.operate("db.restore", backup_id=old)
+    failed = site.operate("db.restore", backup_id=shop.saved)
     start.write_text(usual)
     assert (failed.exit, failed.outcome) == (1, "failed"), failed
     assert shop.seen() == before
