@@ -252,6 +252,7 @@ def main(verb, *arguments):
             upgrade(migrations, arguments[0].split(), arguments[1].split())
         else:
             globals()[verb.replace("-", "_")](migrations, answer, *arguments)
+        answer("whole")
     except CommandError as error:
         answer("error", str(error).replace("\n", " "))
         sys.exit(1)

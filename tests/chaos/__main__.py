@@ -45,7 +45,7 @@ def tell(verdict: Verdict) -> None:
     """One line as it comes."""
     words = f"{verdict.ended}{', recovered' if verdict.recovered else ''}"
     where = f"{verdict.index:>4}  {verdict.fault}, {verdict.kind}, {verdict.moment}"
-    print(f"{where}: {words} ({verdict.seconds} s)", file=sys.stderr, flush=True)
+    print(f"{where}: {words} ({verdict.seconds} s)", *verdict.problems, sep="\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

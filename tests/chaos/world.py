@@ -36,8 +36,8 @@ MARK = "BACKSTAY_CHAOS"
 LENGTHS = {"check": 0.5, "pull": 0.3, "migrate": 3.0, "build": 0.8, "restart": 1.5}
 #: What the server's scripts take for a second, in seconds.
 SECOND = 0.3
-#: Megabytes of the disk for the server's records: the check before a deployment wants 300.
-DISK = 330
+#: Megabytes of the disk for the server's records: the check before a deployment wants 300, and records grow.
+DISK = 450
 TOML = """\
 app = "shop"
 host = "127.0.0.1:{port}"

@@ -49,3 +49,10 @@ def test_an_undo_waits_for_the_daemon_once(tmp_path: Path) -> None:
     late = f"#!/bin/sh\n[ -e {tmp_path}/up ] && exit\n: >{tmp_path}/up\nexit 1\n"
     assert run(tmp_path, late, "reach_docker") == 0
     assert run(tmp_path, AWAY, "mark facts/away; reach_docker") == 1
+
+
+@pytest.mark.parametrize(("answer", "status"), [("heads 005", 1), ("heads 005\nbackstay whole", 0)])
+def test_half_an_answer_of_a_client_that_was_killed_is_none(tmp_path: Path, answer: str, status: int) -> None:
+    client = f"compose() {{ printf 'backstay {answer}\\n'; return 137; }}; docker_() {{ echo 0; }}"
+    ask = "stop_run() { :; }; migrate_workdir=; cat() { :; }; probe state"
+    assert run(tmp_path, NOTHING, f"{client}; {ask}") == status

@@ -324,8 +324,10 @@ run_once() {
     return "${status:-1}"
 }
 
-# probe NAME ARGUMENT...: probe.py inside the migration container; its answer is in facts/probe.NAME.
+# probe NAME ARGUMENT...: probe.py inside the migration container; its answer is in facts/probe.NAME. A client that was
+# killed hands on the exit status, and not all of the answer.
 probe() {
     run_once "backstay-$id-probe" -e "PGAPPNAME=backstay-$id" --entrypoint sh "$migrate_service" -c "$(cat probe.sh)" backstay \
-        "$(cat database.py ${also:+"$also"} probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1"
+        "$(cat database.py ${also:+"$also"} probe.py)" "$migrate_workdir" "$@" >"facts/probe.$1" &&
+        grep -qx "backstay whole" "facts/probe.$1"
 }
