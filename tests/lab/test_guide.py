@@ -14,6 +14,7 @@ from .ways import builds, unwritable
 
 OLD, NEW = "docker-compose", "docker compose"
 FAULTS = {
+    "Compose 1.29.2 is the old one, without updates since 2023",
     "nothing asks backend whether it works",
     "backend: uvicorn is started by a shell that stays before it",
     "backend is always called snapcheck-backend",
