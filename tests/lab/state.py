@@ -1,8 +1,11 @@
 """The server's state, read without any code of the product: what tests compare before and after."""
 
+import json
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .engine import docker
 from .system import run
@@ -36,24 +39,50 @@ def containers(project: str, service: str | None = None, *, running: bool = Fals
     return docker("ps", "-q" if running else "-aq", "--no-trunc", *words).split()
 
 
+@dataclass(frozen=True)
+class Container:
+    """A service's container. Its state is `running`, `exited` and so on; of a running one with a health check
+    `healthy`, `starting` and so on.
+    """
+
+    id: str
+    image: str
+    state: str
+
+
+def services(project: str) -> dict[str, Container]:
+    """The container of each service, running or not; asked at once."""
+    ids = containers(project)
+    # One may go in between: the others are told all the same.
+    told = json.loads(docker("inspect", *ids, check=False) or "[]") if ids else []
+    return {
+        labels["com.docker.compose.service"]: Container(each["Id"], each["Image"], _state(each["State"]))
+        for each in reversed(told)
+        if (labels := each["Config"]["Labels"])["com.docker.compose.oneoff"] == "False"
+    }
+
+
+def _state(state: dict[str, Any]) -> str:
+    health = state["Health"]["Status"] if state["Running"] and "Health" in state else ""
+    return str(health or state["Status"])
+
+
 def container_of(project: str, service: str) -> str | None:
     """The full id of a service's container, running or not; None when there is none."""
-    oneoff = '{{index .Config.Labels "com.docker.compose.oneoff"}}'
-    found = [c for c in containers(project, service) if docker("inspect", "-f", oneoff, c) == "False"]
-    return found[0] if found else None
+    found = services(project).get(service)
+    return found.id if found else None
 
 
 def image_of_container(project: str, service: str) -> str | None:
     """The id of the image that a service's container was made from; None when there is no container."""
-    container = container_of(project, service)
-    return docker("inspect", "-f", "{{.Image}}", container) if container else None
+    found = services(project).get(service)
+    return found.image if found else None
 
 
 def container_state(project: str, service: str) -> str | None:
-    """`running`, `exited` and so on; of a running one with a health check `healthy`, `starting` and so on."""
-    state = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
-    container = container_of(project, service)
-    return docker("inspect", "-f", state, container) if container else None
+    """As in `Container`; None when there is none."""
+    found = services(project).get(service)
+    return found.state if found else None
 
 
 def image_id(name: str) -> str | None:
