@@ -291,4 +291,4 @@ class LabWorld(Server):
 
     def quiet(self, seconds: float = 90) -> bool:
         """Whether nothing of a release is at work within that time."""
-        return wait_until(lambda: not self.release_processes(), seconds, 0.1) and not self.strays()
+        return wait_until(lambda: not self.release_processes() and not self.strays(), seconds, 0.1)
