@@ -46,10 +46,11 @@ def test_output_errors_and_status(transport: Transport) -> None:
 def test_input_stays_open_until_it_is_closed(transport: Transport) -> None:
     channel = transport.execute("cat; echo end", stdin=b"one\n")
     pieces = channel.read(tick=0.3)
-    assert next(pieces) == b"one\n"
+    # On a busy machine there are ticks before an answer, too.
+    assert next(filter(None, pieces)) == b"one\n"
     assert next(pieces) == b""
     channel.write(b"two\n")
-    assert next(pieces) == b"two\n"
+    assert next(filter(None, pieces)) == b"two\n"
     channel.close_stdin()
     assert b"".join(pieces) == b"end\n"
 
