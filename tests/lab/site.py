@@ -284,6 +284,9 @@ class Site:
         """The server's state now; an application that is starting is given time to answer."""
         see, running = self.lab.state, self._running()
         health, version = self._ask(15 if running in ("running", "starting") else 0)
+        if health == 200:
+            # It answers before its health check says so.
+            self.wait(lambda: self._running() != "starting", 20, "a word of the health check")
         found = see.services(self.project)
         main, database = found.get(self.service), found.get(self.database)
         asked = database and database.state in ("running", "healthy", "starting")
