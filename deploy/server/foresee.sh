@@ -19,6 +19,9 @@ foresee() {
     (also=plan.py input=facts/commit.tar && exec <"$input" && probe plan "$ini" "$(printf '%s\n' "$migrate_command" | tr '\n' ' ')")
     asked=$?
     rm -f facts/commit.tar
+    # The application may print besides, or have a secret in its SQL.
+    grep -a '^backstay ' facts/probe.plan | mask >facts/plan.masked
+    mv facts/plan.masked facts/probe.plan
     [ "$asked" = 0 ] || unknown "the migrations cannot be read: $(reason)"
 }
 
@@ -27,7 +30,9 @@ foresee() {
 check_migrations() {
     { [ -n "$migrate" ] && migrations_change && can_plan; } || return 0
     trap 'stop_migration; exit 143' TERM
-    if foresee >foreseen 2>&1; then why_not=$(answer_of plan unreadable); fi
+    { foresee || put facts/unforeseen "$why_not"; } 2>&1 | mask >foreseen
+    why_not=$(recall unforeseen)
+    : "${why_not:=$(answer_of plan unreadable)}"
     trap - TERM
     if [ -n "$why_not" ]; then
         cat foreseen
