@@ -114,18 +114,15 @@ class Command:
                 self.server, ref, skip_backup=skip_backup, if_changed=if_changed, consent=consent
             )
             result = self.watch(request, release, detach=detach)
-            if not (result.danger and self.can_ask and self._agreed(result.danger)):
+            if not (result.danger and self.can_ask):
+                break
+            if not self.agreed(f"Deploy {view.clean(result.danger[:7])} all the same?"):
                 break
             # To this commit; what came to the branch since is asked about again.
             consent = result.danger
         if result.outcome == "deployed" and logs and not self.json:
             self._tail(None if follow else self.target.logs.seconds)
         return result.exit_code
-
-    def _agreed(self, commit: str) -> bool:
-        self.stdout.write(f"Deploy {view.clean(commit[:7])} all the same? [y/N] ")
-        self.stdout.flush()
-        return self.answer().lower() in ("y", "yes")
 
     def rollback(self, to: str, *, force: bool, yes: bool) -> int:
         """``fab rollback``."""
@@ -143,15 +140,19 @@ class Command:
         self.stdout.write(f"Roll back release {view.clean(release)}{down_to} on {self.target.name}.\n")
         if applied:
             self.stdout.write(f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n")
-        self.stdout.write("Go on? [y/N] ")
-        self.stdout.flush()
-        if self.answer().lower() not in ("y", "yes"):
+        if not self.agreed("Go on?"):
             raise UsageError("not rolled back; nothing was touched")
 
     @property
     def can_ask(self) -> bool:
         """Whether somebody sits there who can answer a question."""
         return sys.stdin.isatty() and self.stdout.isatty() and not self.json
+
+    def agreed(self, question: str) -> bool:
+        """Whether the user says yes to it."""
+        self.stdout.write(f"{question} [y/N] ")
+        self.stdout.flush()
+        return self.answer().lower() in ("y", "yes")
 
     def answer(self) -> str:
         """The line that the user types."""

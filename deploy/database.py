@@ -186,9 +186,7 @@ def agree(command: Command, what: Callable[[], str], task: str) -> None:
     """Ask on a terminal whether to go on; without one, only --yes says so. Raises UsageError."""
     if not command.can_ask:
         raise UsageError(f"fab {task} asks before it goes on", "Where nobody can answer: --yes")
-    command.stdout.write(f"{what()}\nGo on? [y/N] ")
-    command.stdout.flush()
-    if command.answer().lower() not in ("y", "yes"):
+    if not command.agreed(f"{what()}\nGo on?"):
         raise UsageError("not done; nothing was touched")
 
 

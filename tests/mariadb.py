@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import URL
 
-from .postgresql import PASSWORD, _as_server_user
+from .daemons import as_server_user, own_folder, serving
+from .postgresql import PASSWORD
 
 _SMALL = ["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M"]
 _NEEDED = ["mariadbd", "mariadb-install-db", "mariadb", "mariadb-dump"]
@@ -34,11 +34,11 @@ def query(url: URL, statements: str, *options: str) -> list[str]:
 def _running(folder: Path) -> Iterator[URL]:
     data, socket = folder / "data", folder / "socket"
     common = ["--no-defaults", f"--datadir={data}", *_SMALL]
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **_as_server_user()}
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **as_server_user()}
     make = ["mariadb-install-db", *common, "--skip-test-db", "--auth-root-authentication-method=normal"]
     subprocess.run(make, check=True, **options)
-    server = subprocess.Popen(["mariadbd", *common, f"--socket={socket}", "--skip-networking"], **options)
-    try:
+    serve = ["mariadbd", *common, f"--socket={socket}", "--skip-networking"]
+    with serving(serve, **options) as server:
         root = URL.create("mysql+pymysql", "root", "", query={"unix_socket": str(socket)})
         deadline = time.monotonic() + 60
         while not socket.exists():
@@ -49,13 +49,6 @@ def _running(folder: Path) -> Iterator[URL]:
             root, f"CREATE USER owner IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO owner WITH GRANT OPTION"
         )
         yield root.set(username="owner", password=PASSWORD)
-    finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 @pytest.fixture(scope="session")
@@ -65,14 +58,8 @@ def mariadb() -> Iterator[URL]:
     if missing:
         assert os.environ.get("CI") != "true", f"not installed: {missing}"
         pytest.skip("MariaDB's server programs are not installed")
-    folder = Path(tempfile.mkdtemp(prefix="backstay-my-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "nobody", "nogroup")
-    try:
-        with _running(folder) as url:
-            yield url
-    finally:
-        shutil.rmtree(folder)
+    with own_folder("backstay-my-") as folder, _running(folder) as url:
+        yield url
 
 
 def new_database(server: URL) -> URL:

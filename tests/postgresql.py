@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import URL, create_engine, text
+
+from .daemons import as_server_user, own_folder, serving
 
 PASSWORD = "p%40ss@w/r:d %s"
 
@@ -24,35 +24,21 @@ def _server_programs() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _as_server_user() -> dict[str, Any]:
-    """Arguments for subprocess: PostgreSQL refuses to run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 @contextmanager
 def _running(programs: Path, folder: Path) -> Iterator[URL]:
     data, secret = folder / "data", folder / "secret"
     secret.write_text(PASSWORD)
     if os.geteuid() == 0:
-        for path in (folder, secret):
-            shutil.chown(path, "nobody", "nogroup")
+        shutil.chown(secret, "nobody", "nogroup")
     choose = ["-U", "owner", "--pwfile", str(secret), "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"]
-    options = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **_as_server_user()}
+    options = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **as_server_user()}
     subprocess.run([programs / "initdb", "-D", data, *choose, "--locale", "C"], check=True, **options)
     arguments = ["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-    server = subprocess.Popen([programs / "postgres", *arguments], **options)
-    try:
+    with serving([programs / "postgres", *arguments], **options) as server:
         where = {"host": str(folder)}
         url = URL.create("postgresql+psycopg", "owner", PASSWORD, database="postgres", query=where)
         _wait_for(url, server)
         yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _wait_for(url: URL, server: subprocess.Popen[bytes]) -> None:
@@ -75,13 +61,8 @@ def postgresql() -> Iterator[URL]:
     programs = _server_programs()
     if programs is None:
         pytest.skip("PostgreSQL's server programs are not installed")
-    # Not below pytest's own folder, which its user alone may enter and whose name is too long for a socket.
-    folder = Path(tempfile.mkdtemp(prefix="backstay-pg-"))
-    try:
-        with _running(programs, folder) as url:
-            yield url
-    finally:
-        shutil.rmtree(folder)
+    with own_folder("backstay-pg-") as folder, _running(programs, folder) as url:
+        yield url
 
 
 def url_text(url: URL) -> str:

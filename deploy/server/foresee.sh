@@ -58,18 +58,13 @@ first() { printf '%s\n' "$1" | awk 'NR == 1 { text = $0 } END { print text (NR >
 # migrations_change: from those of the last release; also where nobody knows that those are there.
 migrations_change() {
     here=$(head_commit)
-    last=$(cat "$state/releases/$(cat "$state/current" 2>/dev/null)/facts/commit.after" 2>/dev/null)
+    last=$(cat "$(deployed_facts)/commit.after" 2>/dev/null)
     [ "$here" = "$last" ] || return 0
     git_ diff -z --name-only --no-renames --relative "$here" "$wanted" -- '*.py' >facts/changed.py
     [ -s facts/changed.py ] || return 1
     (cd "$path" && xargs -0 git --literal-pathspecs grep -lE '^down_revision' "$here" "$wanted" --) \
         <facts/changed.py >facts/changed.revisions 9>&-
     [ -s facts/changed.revisions ]
-}
-
-# told_last KEY: what the last release's look at the database noted after its migration.
-told_last() {
-    sed -n "s/^backstay $1 *//p" "$state/releases/$(cat "$state/current" 2>/dev/null)/facts/state.after" 2>/dev/null
 }
 
 # find_ini: where alembic.ini is in the commit, and the folder of what belongs to it.

@@ -3,7 +3,8 @@
 # changes when it does not stay up.
 
 # await SERVICE...: until all are healthy, or running where they have no health check (and accept connections where what
-# ran before them did), and stay so for $settle seconds, and the health URL answers. Fails at once where there is no hope; $why says what is wrong.
+# ran before them did), and stay so for $settle seconds, and the health URL answers. Fails at once where there is no
+# hope; $why says what is wrong.
 await() {
     waited=0 stable=0 before=''
     while :; do

@@ -93,5 +93,8 @@ fact() {
 known() { [ -e "facts/$1" ]; }
 recall() { cat "facts/$1" 2>/dev/null; }
 
+# deployed_facts: the folder of what the release that is deployed noted.
+deployed_facts() { printf '%s' "$state/releases/$(cat "$state/current" 2>/dev/null)/facts"; }
+
 # has COMMAND: is it there?
 has() { command -v "$1" >/dev/null 2>&1; }

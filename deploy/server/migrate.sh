@@ -9,6 +9,8 @@ look() {
     mv facts/probe.state "facts/state.$1"
 }
 told() { sed -n "s/^backstay $2 *//p" "facts/state.$1"; }
+# told_last KEY: what the last release's look noted after its migration.
+told_last() { sed -n "s/^backstay $1 *//p" "$(deployed_facts)/state.after" 2>/dev/null; }
 answer_of() { sed -n "s/^backstay $2 *//p" "facts/probe.$1"; }
 reason() { sed -n 's/^backstay error //p' facts/probe.* 2>/dev/null | tail -n 1 | grep . || echo "see above"; }
 probe_hint='Is alembic installed where the migrations run, and is there one alembic.ini? Set workdir in [migrate].'

@@ -49,6 +49,6 @@ git_ -c core.quotePath=false diff --name-status -M "$here" "$wanted" | sed 's/^/
 
 ready_engine
 if [ -n "$migrate" ]; then
-    if can_plan && foresee; then grep -a '^backstay ' facts/probe.plan; else tell unreadable "$why_not"; fi
+    if can_plan && foresee; then cat facts/probe.plan; else tell unreadable "$why_not"; fi
 fi
 commands

@@ -20,8 +20,7 @@ idle() {
         --filter "label=com.docker.compose.service=$migrate_service" --filter label=com.docker.compose.oneoff=True) ||
         fail "docker does not say whether a migration is running"
     # A look at the migrations changes nothing.
-    running=$(printf '%s
-' "$running" | grep -v '^backstay-.*-probe$')
+    running=$(printf '%s\n' "$running" | grep -v '^backstay-.*-probe$')
     [ -z "$running" ] || fail "a migration is running already, in container $running" "Wait for it, or: docker stop $running"
 }
 

@@ -1,10 +1,4 @@
 # shellcheck shell=sh
-ready_engine() {
-    find_docker
-    find_compose
-    load
-}
-
 # commands: those of a deployment, as one would type them: the steps' own functions, whose commands are told, not run.
 # `line` tells it.
 commands() (

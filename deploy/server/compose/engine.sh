@@ -94,6 +94,13 @@ try_compose() {
     esac
 }
 
+# ready_engine: all that is needed to look at what is deployed.
+ready_engine() {
+    find_docker
+    find_compose
+    load
+}
+
 # load: read the compose file. The migration service's own profiles are active, so that a service that depends on it
 # loads too; nothing is ever started but what is named.
 load() {
@@ -211,10 +218,12 @@ state_of() {
     # shellcheck disable=SC2086
     states=$(inspect '{{if .State.Health}}{{if eq .State.Status "running"}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}} {{.RestartCount}} {{.State.StartedAt}}' \
         $ids 2>/dev/null) || return
-    # shellcheck disable=SC2086
-    if known "restart.$1.listened" && ! listen $ids; then
-        states=$(printf '%s\n' "$states" | sed 's/^running /silent /')
-    fi
+    case $states in
+        *running*)
+            # shellcheck disable=SC2086
+            ! known "restart.$1.listened" || listen $ids || states=$(printf '%s\n' "$states" | sed 's/^running /silent /')
+            ;;
+    esac
     printf '%s\n' "$states"
 }
 

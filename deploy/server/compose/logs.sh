@@ -4,13 +4,11 @@
 
 mkdir -p facts
 main=${services%% *}
-current=$state/releases/$(cat "$state/current" 2>/dev/null)/facts
+current=$(deployed_facts)
 if [ -s "$current/project" ]; then
     cp "$current/project" "$current/docker" facts/
 else
-    find_docker
-    find_compose
-    load
+    ready_engine
 fi
 [ -n "$(containers "$main")" ] || [ -n "$log_follow" ] || refuse "no container of $main is there" "fab deploy starts one."
 

@@ -21,13 +21,11 @@ use_migration() {
 
 # ready_database: the migration service as it is deployed, for what is no release. Its image is what a name leads to.
 ready_database() {
-    find_docker
-    find_compose
-    load
+    ready_engine
     check_services
     now=$(image_id "$(image_name "$migrate_service")")
     [ -n "$now" ] || fail "there is no image of $migrate_service on the server" "fab deploy builds it."
-    there=$state/releases/$(cat "$state/current" 2>/dev/null)/facts
+    there=$(deployed_facts)
     [ ! -e "$there/migrate.image" ] || cat "$there/migrate.image" "$there"/build.*.after 2>/dev/null | grep -qxF "$now" ||
         fail "the image $(image_name "$migrate_service") is not the one that is deployed" \
             "Somebody built it since: fab deploy, or on the server: docker tag $(cat "$there/migrate.image") $(image_name "$migrate_service")"

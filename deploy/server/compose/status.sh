@@ -7,9 +7,7 @@
 
 mkdir -p facts
 main=${services%% *}
-find_docker
-find_compose
-load
+ready_engine
 # shellcheck disable=SC2046
 answer image "$(inspect '{{.Image}}' $(containers "$main") | head -n 1)"
 now=$(state_of "$main")

@@ -1,6 +1,4 @@
 # shellcheck shell=sh
-ready_engine() { :; }
-
 # commands: those of a deployment. `line` tells one.
 commands() (
     git_() { line git "$@"; }

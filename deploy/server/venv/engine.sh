@@ -4,6 +4,8 @@
 venvs=$state/venvs
 link=$path/${venv_folder%/}
 
+ready_engine() { :; }
+
 # Gives a program the variables of a file of NAME=VALUE lines. They are data: nothing in them is expanded or run.
 with_file='
 import os, sys

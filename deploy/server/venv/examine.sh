@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What the application is like, for fab doctor. Read by doctor.sh, in the kit.
 . ./engine.sh
+. ./migrate.sh
 . ./migration.sh
 . ./dialects.sh
 
@@ -13,7 +14,7 @@ look_for_python() {
 
 # kind_of_database: as the last release's look at it noted, or as the URL in .env begins.
 kind_of_database() {
-    sed -n 's/^backstay dialect *//p' "$state/releases/$(cat "$state/current" 2>/dev/null)/facts/state.after" 2>/dev/null | grep . ||
+    told_last dialect | grep . ||
         sed -n "s/^\(export \)\{0,1\}DATABASE_URL=[\"']\{0,1\}\([a-z]*\).*/\2/p" "$path/.env" 2>/dev/null
 }
 
