@@ -27,7 +27,8 @@ test: unit sample lab ## all tests
 
 unit: $(READY) ## the tests that need no server
 	$(BIN)/python -m tests.lab tools
-	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/lab
+	$(BIN)/python -m pytest -n 2 tests/ssh
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/lab --ignore tests/ssh
 
 sample: $(READY) ## 64 deployments under random faults, other ones each time
 	$(BIN)/python -m tests.lab tools
