@@ -7,6 +7,7 @@ a half-sent one is never entered.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import re
 import tarfile
@@ -90,11 +91,21 @@ def contents(values: Values, plan: Plan | None) -> dict[str, str]:
     return kit
 
 
+def sums(kit: Mapping[str, str]) -> str:
+    """What git calls each file, its name, and a last line: by that the server sees that a record is torn."""
+    lines = []
+    for name, text in sorted(kit.items()):
+        data = text.encode()
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
+        lines.append(f"{blob.hexdigest()} {name}\n")
+    return "".join([*lines, "end\n"])
+
+
 def pack(kit: Mapping[str, str]) -> bytes:
-    """A gzipped tar of ``kit``, readable by its owner alone; the same kit gives the same bytes."""
+    """A gzipped tar of ``kit`` and its sums, for its owner alone; the same kit gives the same bytes."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, text in sorted(kit.items()):
+        for name, text in sorted({**kit, "sums": sums(kit)}.items()):
             data = text.encode()
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), 0o600

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +47,21 @@ def test_the_files_of_a_plan() -> None:
         "steps/02-pull/undo": "undo it",
         "steps/02-pull/timeout": "900\n",
     }
-    assert unpacked(runner.pack(kit)) == kit
+    sent = unpacked(runner.pack(kit))
+    assert sent.pop("sums").endswith("\nend\n")
+    assert sent == kit
+
+
+def test_the_sums_are_what_git_says(tmp_path: Path) -> None:
+    kit = runner.contents({"by": "Zoë"}, PLAN)
+    for name, text in kit.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    said = subprocess.run(
+        ["git", "hash-object", "--no-filters", *kit], cwd=tmp_path, capture_output=True, check=True
+    )
+    lines = dict(line.split(" ", 1)[::-1] for line in runner.sums(kit).splitlines()[:-1])
+    assert [lines[name] for name in kit] == said.stdout.decode().split()
 
 
 def test_the_same_kit_gives_the_same_bytes() -> None:

@@ -97,8 +97,8 @@ unfinished() {
 # interrupted: the unfinished release; nothing when there is none.
 interrupted() {
     old=$(unfinished)
-    [ -z "$old" ] || [ -d "$state/releases/$old/steps" ] ||
-        refuse "release $old is not finished, and its records are gone" \
+    [ -z "$old" ] || intact "$state/releases/$old" ||
+        refuse "release $old is not finished, and its records are gone or damaged" \
             "Put the server right by hand; then, on the server: rm $state/unfinished" 3
 }
 
@@ -204,6 +204,8 @@ verb_rollback() {
         if [ ! -d "$state/releases/$undo/steps" ] || grep -qxF -e "$undo" of 2>/dev/null; then
             refuse "there is nothing to go back to: release $undo is not kept" "Deploy the commit that you want instead."
         fi
+        intact "$state/releases/$undo" ||
+            refuse "the records of release $undo are damaged" "Deploy the commit that you want instead."
         printf '%s\n' "$undo" >>of
         undo=$(cat "$state/releases/$undo/previous" 2>/dev/null)
         [ -n "$1" ] || break

@@ -93,6 +93,15 @@ fact() {
 known() { [ -e "facts/$1" ]; }
 recall() { cat "facts/$1" 2>/dev/null; }
 
+# intact FOLDER: are a release's own files there, as they came? A torn one may be a script that does the half of it, or
+# lack the release's id.
+intact() (
+    cd "$1" 2>/dev/null && [ "$(tail -n 1 sums 2>/dev/null)" = end ] || exit
+    names=$(sed -n 's/^[^ ]* //p' sums)
+    now=$(printf '%s\n' "$names" | GIT_DEFAULT_HASH=sha1 git hash-object --no-filters --stdin-paths 2>/dev/null)
+    [ "$now" = "$(sed -n 's/ .*//p' sums)" ]
+)
+
 # deployed_facts: the folder of what the release that is deployed noted.
 deployed_facts() { printf '%s' "$state/releases/$(cat "$state/current" 2>/dev/null)/facts"; }
 

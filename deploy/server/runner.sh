@@ -66,7 +66,7 @@ undo_step() {
 # the others from their work, and is tried once more after them.
 undo_release() {
     cancellable=no
-    if [ ! -d "$1/steps" ] || [ ! -d "$1/facts" ]; then
+    if [ ! -d "$1/facts" ] || ! intact "$1"; then
         say error "the records in $1 are gone or damaged" "What that release changed has to be put right by hand."
         return 1
     fi

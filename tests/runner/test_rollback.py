@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_failed_deployments_in_between_are_no_step_back(world: World) -> None:
     assert world.files() == world.record("current") == "r001"
 
 
+def hindered(world: World, by: str) -> Plan:
+    """Three files, and the undo of the second does that instead for as long as a file is there."""
+    (world.home / "hindered").touch()
+    plan, file2 = three(), three().steps[2]
+    undo = f"[ ! -e ~/hindered ] || {{ {by}; }}\n{file2.undo}"
+    return replace(plan, steps=(*plan.steps[:2], replace(file2, undo=undo), *plan.steps[3:]))
+
+
 def test_a_check_that_fails_refuses(world: World) -> None:
     world.run("deploy", plan=three())
     assert back(world, plan=Plan("rollback", (Step("check", "exit 1"),))) == ("refused", 2)
@@ -81,14 +90,13 @@ def test_a_rollback_killed_in_its_check_was_never_begun(world: World) -> None:
 
 @pytest.mark.parametrize("recover", [True, False])
 def test_a_rollback_that_was_interrupted_goes_on(world: World, recover: bool) -> None:
-    for _ in range(3):
+    world.run("deploy", plan=hindered(world, f"{KILL_RUNNER}; exec {SLEEP} 30"))
+    for _ in range(2):
         world.run("deploy", plan=three())
-    (world.release(1) / "steps/03-file2/undo").write_text(f"{KILL_RUNNER}; exec {SLEEP} 30")
-    mended = (world.release(2) / "steps/03-file2/undo").read_text()
     assert back(world, "r001") == ("rolled-back", 0)
     assert back(world) == ("lost", 0)
     assert world.record("unfinished") == f"r{world.number:03}"
-    (world.release(1) / "steps/03-file2/undo").write_text(mended)
+    (world.home / "hindered").unlink()
     if recover:
         assert ended(world.run("recover")) == ("rolled-back", 0)
         assert (world.files(), world.record("current"), world.record("unfinished")) == ("start", "", "")
@@ -99,13 +107,10 @@ def test_a_rollback_that_was_interrupted_goes_on(world: World, recover: bool) ->
 
 
 def test_an_undo_that_fails_in_a_rollback(world: World) -> None:
-    world.run("deploy", plan=three())
-    undo = world.release(1) / "steps/03-file2/undo"
-    text = undo.read_text()
-    undo.write_text("exit 1")
+    world.run("deploy", plan=hindered(world, "exit 1"))
     assert back(world) == ("failed", 3)
     assert back(world) == ("refuse", 3)
-    undo.write_text(text)
+    (world.home / "hindered").unlink()
     assert ended(world.run("recover")) == ("rolled-back", 0)
     assert world.files() == "start"
 
@@ -179,6 +184,38 @@ def test_the_facts_of_an_interrupted_release_are_gone(server: Bench, by_deploy: 
     assert any("gone or damaged" in note.text("text") for note in said(items, "note"))
     assert server.record("unfinished") == "r001"
     assert server.lines() == ["do one", "undo one", "undo one"]
+
+
+def cut(text: str) -> str:
+    """At the end of a line, so that what is left is sound for a shell."""
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+@pytest.mark.parametrize("file", ["values.sh", "steps/02-two/undo", "lib.sh", "sums"])
+def test_what_undoes_an_interrupted_release_is_torn(server: Bench, file: str) -> None:
+    """Half a script would do half of it, and without its settings a release does not know what is its own."""
+    server.deploy(step("one"), step("two", "exit 1", "exit 1"))
+    torn = server.release(1) / file
+    whole = torn.read_text()
+    torn.write_text(cut(whole))
+    before = server.lines()
+    for items in (server.deploy("three"), server.run("recover"), server.rollback()):
+        assert ended(items) == ("refuse", 3)
+        assert "gone or damaged" in said(items, "refuse")[0].text("text")
+    assert (server.lines(), server.record("unfinished")) == (before, "r001")
+    torn.write_text(whole)
+    assert ended(server.run("recover")) == ("failed", 3)
+
+
+@pytest.mark.parametrize("file", ["values.sh", "steps/02-two/undo"])
+def test_what_a_rollback_would_undo_is_torn(server: Bench, file: str) -> None:
+    server.deploy("one", "two")
+    torn = server.release(1) / file
+    torn.write_text(cut(torn.read_text()))
+    items = server.rollback()
+    assert ended(items) == ("refuse", 2)
+    assert "r001 are damaged" in said(items, "refuse")[0].text("text")
+    assert (server.lines(), server.record("unfinished")) == (["do one", "do two"], "")
 
 
 def test_an_outcome_that_is_empty(server: Bench) -> None:

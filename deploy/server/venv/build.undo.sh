@@ -4,4 +4,4 @@
 . ./engine.sh
 
 # The undo of the migration may need it, and lets it go.
-[ "$(recall migrate.venv)" = "$venvs/$id" ] || rm -rf "${venvs:?}/$id"
+[ "$(recall migrate.venv)" = "$venvs/$id" ] || rm -rf "${venvs:?}/${id:?}"

@@ -42,7 +42,7 @@ WORDS
 # The lock is held until a step's processes have ended: none of them is left.
 stop_migration() { :; }
 
-restore_migration() { rm -rf "${venvs:?}/$id" "${venvs:?}/$id-migrate"; }
+restore_migration() { rm -rf "${venvs:?}/${id:?}" "${venvs:?}/$id-migrate"; }
 
 # has_programs TOOL: what one of our scripts calls is on the server.
 has_programs() {
