@@ -21,6 +21,13 @@ make_pipe() {
     exec 7<>"$pipe"
 }
 
+# make_gate: nothing passes it (6) before somebody opens it (5), and nothing does when all who could are gone.
+make_gate() {
+    rm -f gate
+    mkfifo gate && exec 6<>gate && exec 5>gate && exec 6<gate && return
+    exec 5>/dev/null 6<lock_file
+}
+
 # wait_for PID: its exit status. A signal interrupts `wait`, maybe just when the child has ended: then ask once more.
 wait_for() {
     while wait "$1"; status=$?; [ "$status" -gt 128 ] && kill -s 0 "$1" 2>/dev/null; do :; done
@@ -32,18 +39,19 @@ wait_for() {
     return "$status"
 }
 
-# work FOLDER SCRIPT: the step's process. Its leader waits with the lock for the script, which has no lock.
+# work FOLDER SCRIPT: the step's process. Its leader waits with the lock for its guard, and then for the script, which
+# has no lock.
 work() {
-    exec 8>&-
+    exec 8>&- 5>&-
     exec </dev/null >"$pipe" 2>&1 7>&-
     # shellcheck disable=SC2016
-    cd "$1" && exec setsid sh -c 'sh "$0" 9>&-; exit' "$2"
+    cd "$1" && exec setsid sh -c 'read -r _ <&6 && exec 6<&- && sh "$0" 9>&-; exit' "$2"
 }
 
 # filter: the step's output, masked and bounded, to the journal. When the disk is full it must go on reading, lest
 # the step, or an undo, dies of a broken pipe; a line without end must not take all the memory.
 filter() {
-    exec 8>&- 9>&-
+    exec 8>&- 9>&- 5>&- 6<&-
     exec <"$pipe" >>"$journal" 7>&-
     trap '' INT TERM
     # shellcheck disable=SC3045
@@ -54,12 +62,14 @@ filter() {
 # The filter ends here, also when a daemon of the step's still holds the other end.
 end_output() { printf '%s\n' "$eof" 1<>"$pipe"; }
 
-# guard PID SECONDS: a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
+# guard PID SECONDS: opens the gate; a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
 # or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
 guard() {
-    exec 7>&- 8>&-
+    exec 7>&- 8>&- 6<&-
     exec </dev/null >/dev/null 2>&1
     trap '' INT TERM
+    echo >&5
+    exec 5>&-
     second=0 stop=''
     while sleep 1 9>&-; do
         second=$((second + 1))
@@ -90,12 +100,14 @@ forget_why() { [ ! -e why ] || rm -f why; }
 execute() {
     forget_why
     make_pipe
+    make_gate
     filter &
     filter=$!
     work "$1" "$2" &
     child=$!
     guard "$child" "$3" &
     guard=$!
+    exec 5>&- 6<&-
     wait_for "$child"
     result=$?
     end_group KILL "$child"

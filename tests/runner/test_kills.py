@@ -18,7 +18,7 @@ import pytest
 from deploy import events
 from deploy.plan import Plan, Step
 from tests.runner.bench import SHELLS, Bench, bench, ended, output, plan, said, step, tool, wait_until
-from tests.runner.world import KILL_RUNNER, World, points, three
+from tests.runner.world import KILL_RUNNER, World, change, points, three
 
 SLEEP = tool("sleep")
 EXAMPLES = int(os.environ.get("BACKSTAY_EXAMPLES", "0"))
@@ -116,6 +116,23 @@ def test_an_orphaned_step_is_waited_for(world: World) -> None:
     assert ended(world.run("deploy", plan=GOOD)) == ("deployed", 0)
     assert world.files() == "r002"
     assert world.outcome(1) == "failed 1"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_killed_before_the_step_has_a_guard(shell: str, tmp_path: Path) -> None:
+    """Without one it must not begin, with nobody to end it."""
+    world = World(tmp_path / "world", shell)
+    try:
+        before, _, _ = world.scripts["execute.sh"].partition('    guard "$child" "$3" &')
+        point = before.rstrip().rsplit(" ", 1)[1]
+        endless = Plan("deploy", (change(1, between=f"{SLEEP} 100"),))
+        assert ended(deploy_killed(world, point, endless)) == ("lost", 0)
+        world.wait_quiet(5)
+        assert world.files() == "start"
+        assert ended(world.run("recover")) == ("failed", 1)
+        assert (world.files(), world.record("unfinished")) == ("start", "")
+    finally:
+        world.kill_all()
 
 
 def test_a_second_kill_during_the_recovery(world: World) -> None:

@@ -174,8 +174,7 @@ class Story(RuleBasedStateMachine):
         if timer.is_alive():
             timer.join()
         if said(items, "busy"):
-            # What a killed runner left has the lock until it has ended, and seconds are short here; killed
-            # just before it had a guard, it goes on to its own end.
+            # What a killed runner left has the lock until it has ended, and seconds are short here.
             assert self.open, items
             world.kill_all()
             return self.carry_out(verb, plan, point, 0)
