@@ -121,7 +121,11 @@ class Command:
             # To this commit; what came to the branch since is asked about again.
             consent = result.danger
         if result.outcome == "deployed" and logs and not self.json:
-            self._tail(None if follow else self.target.logs.seconds)
+            try:
+                self._tail(None if follow else self.target.logs.seconds)
+            except BackstayError as error:
+                # The release is up: that its log cannot be shown does not make it a failed one.
+                self.warn(error.message, error.hint)
         return result.exit_code
 
     def rollback(self, to: str, *, force: bool, yes: bool) -> int:
@@ -155,8 +159,14 @@ class Command:
         return self.answer().lower() in ("y", "yes")
 
     def answer(self) -> str:
-        """The line that the user types."""
-        return sys.stdin.readline().strip()
+        """The line that the user types; empty for Ctrl-D. Raises KeyboardInterrupt."""
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if not line.endswith("\n"):
+                self.stdout.write("\n")
+        return line.strip()
 
     def attach(self, release: str) -> int:
         """``fab attach``."""

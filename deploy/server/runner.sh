@@ -33,7 +33,8 @@ do_step() {
         return
     fi
     why=$(cat why 2>/dev/null)
-    event "\"event\":\"step\",\"step\":\"$name\",\"state\":\"failed\",\"rc\":$result,\"why\":\"${why:-failed}\""
+    : "${why:=$(touched && echo failed || echo refused)}"
+    event "\"event\":\"step\",\"step\":\"$name\",\"state\":\"failed\",\"rc\":$result,\"why\":\"$why\""
     return 1
 }
 

@@ -99,7 +99,8 @@ def ending(event: Event) -> str:
     """How a step or undo ended, in one word or two."""
     if event.text("state") == "done":
         return "done"
-    return {"timeout": "timed out", "cancelled": "cancelled"}.get(event.text("why"), "failed")
+    words = {"timeout": "timed out", "cancelled": "cancelled", "refused": "refused"}
+    return words.get(event.text("why"), "failed")
 
 
 def exit_word(event: Event) -> str:

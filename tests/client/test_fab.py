@@ -36,6 +36,13 @@ def test_a_failed_step_is_undone_and_exits_with_1(laptop: Laptop) -> None:
     assert (laptop.checkout / "undone").read_text() == "migrate\npull\n"
 
 
+def test_a_log_that_cannot_be_shown_makes_no_failure(laptop: Laptop) -> None:
+    laptop.write("logs", "refuse 'nothing says where the log is' 'Set logs.'")
+    done = laptop.fab("deploy")
+    assert (done.code, done.err) == (0, "warning: nothing says where the log is\n  Set logs.\n"), done
+    assert laptop.fab("logs").code == 2
+
+
 def test_a_refusal_exits_with_2(laptop: Laptop) -> None:
     laptop.write("check.do", "fail 'the disk is full' 'Make room.'")
     done = laptop.fab("deploy")
@@ -96,6 +103,8 @@ def test_danger_wants_consent(laptop: Laptop) -> None:
     assert laptop.fab("deploy", "--no-logs").code == 2
     code, shown = laptop.type("deploy", "--no-logs", answer="n")
     assert (code, "Deploy aaaaaaa all the same?" in shown) == (2, True), shown
+    code, shown = laptop.type("deploy", "--no-logs", answer="\x04")
+    assert (code, shown.endswith("[y/N] \r\n")) == (2, True), shown
     code, shown = laptop.type("deploy", "--no-logs", answer="y")
     assert (code, "Deployed" in shown) == (0, True), shown
     # The branch moved on while the question was open: it is asked again, about what is there now.

@@ -35,7 +35,7 @@ def test_a_good_run(server: Bench) -> None:
     assert server.lock.read_text() == ""
     assert (server.release() / "runner.log").read_text() == ""
     left = {file.name for file in server.release().iterdir()}
-    assert not left & {"reserve", "last", "pipe", "cancel", "why", "outcome.new"}
+    assert not left & {"reserve", "last", "pipe", "gate", "cancel", "why", "outcome.new"}
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -57,6 +57,7 @@ def test_a_step_that_fails_is_undone_first(server: Bench, number: int) -> None:
 def test_nothing_touched_is_refused(server: Bench) -> None:
     items = server.deploy(Step("check", "echo no; exit 1"), "two")
     assert ended(items) == ("refused", 2)
+    assert [event.text("why") for event in said(items, "step")] == ["", "refused"]
     assert output(items) == ["no"]
     assert server.lines() == []
 

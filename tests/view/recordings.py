@@ -178,7 +178,7 @@ def refused() -> Recorder:
         text="the checkout /srv/shop has changes that pulling would lose: backend/settings.py",
         hint="On the server: git -C /srv/shop stash\nor commit them.",
     )
-    to.event("step", step="check", state="failed", rc=1, why="failed")
+    to.event("step", step="check", state="failed", rc=1, why="refused")
     to.event("end", outcome="refused", exit=2)
     return to
 
