@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -108,11 +110,41 @@ def make_site(tmp_path: Path, wheels: dict[str, str], quick_python: str) -> Iter
         yield make
 
 
+@pytest.fixture(scope="session")
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, str], quick_python: str
+) -> tuple[Site, Path]:
+    """A site with one release of two users, stopped; and a copy of all its files."""
+    root = tmp_path_factory.mktemp("deployed") / "site"
+    with site_maker(root, wheels, quick_python) as make:
+        site = make()
+        outcome = site.deploy()
+        assert outcome.exit == 0, outcome
+        site.add_users()
+    return site, copied(root, root.with_name("kept"))
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """All its files; those of environments, which nobody writes to, are linked."""
+
+    def copy(file: str, new: str) -> None:
+        (os.link if "/venvs/" in file else shutil.copy2)(file, new)
+
+    shutil.copytree(folder, to, symlinks=True, copy_function=copy)
+    return to
+
+
 @pytest.fixture
-def site(make_site: SiteMaker) -> Site:
-    """A site with one release of two users."""
-    site = make_site()
-    outcome = site.deploy()
-    assert outcome.exit == 0, outcome
-    site.add_users()
-    return site
+def site(deployed: tuple[Site, Path]) -> Iterator[Site]:
+    """The same for each test: a site with one release of two users."""
+    first, kept = deployed
+    site = deepcopy(first)
+    shutil.rmtree(site.root)
+    copied(kept, site.root)
+    site.start()
+    try:
+        yield site
+        site.close()
+        site.bench.wait_quiet()
+    finally:
+        site.bench.kill_all()

@@ -21,7 +21,7 @@ from deploy import events, forecast, recipe, view
 from deploy.config import load
 from deploy.engines.venv import Venv
 from tests.apps.history import History, git
-from tests.runner.bench import Bench
+from tests.runner.bench import Bench, tool, wait_until
 
 START = """\
 [ ! -e refuse-to-start ] || exit 7
@@ -52,7 +52,13 @@ logs = "tail -n $LOG_LINES ../app.log"
 [health]
 url = "http://127.0.0.1:{port}/health"
 settle = 1
-timeout = 15
+timeout = 40
+"""
+#: What the server's scripts take for a second is a fifth of one.
+SLEEP = """\
+#!/bin/sh
+[ "$*" != 1 ] || set -- 0.2
+exec {sleep} "$@"
 """
 USERS = ["ann@example.org", "bob@example.org"]
 
@@ -77,12 +83,14 @@ class Site:
     def __init__(self, root: Path, bench: Bench, python: str, **more: str | int) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
+        self.root = root
         self.app = History.create(root / "app", "venv", port=self.port)
         self.bench, self.path, self.state = bench, bench.checkout, bench.state
         shutil.rmtree(self.path)
         self.app.clone_to(self.path)
         (self.path.parent / "start.sh").write_text(START)
         (self.path.parent / "stop.sh").write_text(STOP)
+        bench.script("sleep", SLEEP.format(sleep=tool("sleep")))
         (root / "deploy.toml").write_text(SETTINGS.format(path=self.path, port=self.port, python=python))
         target = load(root, target=None, host=None, environ={})
         values = {
@@ -209,6 +217,14 @@ class Site:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+
+    def start(self) -> None:
+        """Start the application, as its service manager would."""
+        lines = (self.path / ".env").read_text().splitlines()
+        own = dict(line.split("=", 1) for line in lines if "=" in line)
+        environ = {**self.bench.environ, **own, "VENV": str(self.link)}
+        subprocess.run(["sh", "../start.sh"], cwd=self.path, env=environ, check=True, timeout=20)
+        wait_until(lambda: self.http("/version"))
 
     def close(self) -> None:
         """Stop the application."""
