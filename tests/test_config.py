@@ -730,7 +730,8 @@ def test_junk_gives_a_target_or_a_config_error(
     host: str | None,
     variable: str,
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.getbasetemp() / "junk"
+    folder.mkdir(exist_ok=True)
     text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in junk.items())
     write(folder, text)
     assert tomllib.loads(text).keys() == junk.keys()
@@ -749,10 +750,11 @@ def target_or_error(
 
 @given(data=st.binary(max_size=60))
 def test_any_bytes_give_a_config_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "deploy.toml"
-    path.write_bytes(data)
+    folder = tmp_path_factory.getbasetemp() / "junk"
+    folder.mkdir(exist_ok=True)
+    (folder / "deploy.toml").write_bytes(data)
     with pytest.raises(ConfigError):
-        load(path.parent, target=None, host=None, environ={})
+        load(folder, target=None, host=None, environ={})
 
 
 # The page that describes all this
