@@ -23,13 +23,19 @@ ACTS = ("migrate", "build", "restart")
 
 
 def daemon(kill: bool, away: tuple[float, float]) -> Callable[[Scene], None]:
-    """The Docker daemon is stopped or killed, and comes back after so many seconds."""
+    """The Docker daemon is stopped or killed, and comes back after so many seconds.
+
+    One that was killed may keep ports of containers that are gone, so that nothing starts on them until it is
+    restarted (https://github.com/moby/moby/issues/20486): that has to be said.
+    """
 
     def strike(scene: Scene) -> None:
         docker = scene.world.lab.docker
         docker.stop(kill=kill)
         time.sleep(scene.rng.uniform(*away))
         docker.start()
+        if kill:
+            scene.repairs.append(docker.restart)
 
     return strike
 
@@ -202,7 +208,7 @@ SHARED = {
 
 OWN = (
     Fault("daemon restarted", daemon(False, (0, 1)), steps=ACTS, weight=3),
-    Fault("daemon killed", daemon(True, (0, 4)), steps=ACTS, weight=3),
+    Fault("daemon killed", daemon(True, (0, 4)), steps=ACTS, stops=True, weight=3),
     Fault("daemon away to the end", daemon_away, steps=ACTS, weight=2),
     Fault("daemon does not answer for a while", unreachable, steps=ACTS, weight=3),
     Fault("daemon does not answer to the end", out_of_reach, steps=ACTS, weight=2),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,6 +61,23 @@ class TestOneStep:
             done = shop.act("deploy")
         done.failed_at("build")
         assert (done.result["applied"], done.result["undone"]) == (["003", "004"], ["004", "003"])
+
+    def test_what_stops_meanwhile_is_started_again(self, shop: Site) -> None:
+        """Docker's daemon takes containers along when it dies, and may leave them so."""
+        running = shop.lab.state.container_of(shop.project, shop.service)
+
+        def stop() -> None:
+            shop.wait(lambda: shop.step_now() == "migrate")
+            engine.docker("kill", running or "")
+
+        with builds(1) as change, ThreadPoolExecutor() as pool:
+            shop.app.release(migrations=[migrations.sleeping(3)], breakages=[change])
+            killed = pool.submit(stop)
+            done = shop.act("deploy")
+            killed.result()
+        done.failed_at("build")
+        assert "stopped meanwhile, and started again: backend" in done.told
+        assert shop.lab.state.container_of(shop.project, shop.service) == running
 
     def test_restart_of_what_crashes(self, shop: Site) -> None:
         shop.app.release(breakages=[breakages.crash])

@@ -8,6 +8,7 @@
 . ./migrate.sh
 . ./migration.sh
 . ./foresee.sh
+. ./ran.sh
 
 # free FOLDER MEGABYTES: of disk.
 free() {
@@ -33,4 +34,7 @@ root=$(docker_ info --format '{{.DockerRootDir}}' 2>/dev/null)
 check_git
 load
 idle
-[ -e facts/unchanged ] || check_migrations
+if [ ! -e facts/unchanged ]; then
+    check_migrations
+    note_ran
+fi

@@ -258,6 +258,10 @@ show_logs() {
 # is one would run again.
 up() { compose up -d --no-deps --no-build --force-recreate "$@"; }
 
+# The engine may keep the port of a container that is gone, after a crash: https://github.com/moby/moby/issues/20486
+# shellcheck disable=SC2034
+start_hint="Docker says why, above. If it calls a port taken that nothing has: restart Docker itself. Then: fab recover."
+
 # up_missing SERVICE...: what these depend on, started where it does not run; facts/started are those that did not run
 # when the release first looked.
 up_missing() {

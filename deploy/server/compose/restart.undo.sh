@@ -46,7 +46,7 @@ known restart.answered || health_url=''
 {
     [ -z "$stopped" ] || compose up --no-start --no-deps --no-build --force-recreate $stopped ||
         fail "the old containers could not be made again"
-    [ -z "$running" ] || up $running || fail "the old containers did not start"
+    [ -z "$running" ] || up $running || fail "the old containers did not start" "$start_hint"
     put facts/new.runs no
     [ -z "$sound" ] || await $sound || { show_logs $sound; fail "the old release $why"; }
 }
