@@ -48,7 +48,7 @@ format: $(READY) ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-chaos: $(READY) ## 300 deployments and 1,000 stories under random faults, and what came of them
+chaos: $(READY) ## 310 deployments and 1,000 stories under random faults, and what came of them
 	$(BIN)/python -m tests.lab tools
 	BACKSTAY_EXAMPLES=1000 $(BIN)/python -m pytest -n 4 tests/runner/test_model.py
 	$(BIN)/python -m tests.chaos

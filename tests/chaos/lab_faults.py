@@ -40,6 +40,15 @@ def daemon(kill: bool, away: tuple[float, float]) -> Callable[[Scene], None]:
     return strike
 
 
+def restart_sshd(scene: Scene) -> None:
+    """sshd is gone for some seconds, and all connections with it."""
+    ssh = scene.world.lab.ssh
+    ssh.stop()
+    ssh.drop()
+    time.sleep(scene.rng.uniform(0, 3))
+    ssh.start()
+
+
 def unreachable(scene: Scene) -> None:
     """The Docker daemon does not answer for some seconds; what runs goes on."""
     socket = scene.world.socket
@@ -212,6 +221,7 @@ OWN = (
     Fault("daemon away to the end", daemon_away, steps=ACTS, weight=2),
     Fault("daemon does not answer for a while", unreachable, steps=ACTS, weight=3),
     Fault("daemon does not answer to the end", out_of_reach, steps=ACTS, weight=2),
+    Fault("sshd restarted", restart_sshd, weight=2),
     Fault("machine reset", faults.machine, weight=3),
     Fault("machine reset, and in its recovery", faults.reset_twice, weight=1),
     Fault("database restarted", database("restart", "-t", "5"), steps=ACTS, weight=2),

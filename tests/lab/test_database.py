@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ..apps import migrations
+from . import engine
 from .site import Site
 from .ways import builds
 
@@ -148,3 +149,24 @@ def test_a_backup_that_does_not_hold_all_rows_stops_the_deployment(shop: Site) -
     done.failed_at("migrate")
     assert "public.users: 9, not 0" in done.output
     shop.take_back()
+
+
+def test_a_restore_without_the_daemon_goes_on_when_it_is_back(shop: Site) -> None:
+    """Docker does not answer from the restore's begin on; the database runs on, and is what it was."""
+    rows, saved = shop.sql(ROWS), shop.act("db.backup").result["backup"]
+    shop.sql("INSERT INTO users (email) VALUES ('late@example.org')")
+    before, socket = shop.look(), shop.root / "docker.sock"
+    socket.symlink_to(engine.SOCKET)
+    shop.configure(f'[compose]\ncommand = "env DOCKER_HOST=unix://{socket} docker compose"\n')
+    process = shop.start("db.restore", saved, "--yes", "--confirm", shop.project)
+    shop.wait(lambda: shop.step_now() == "restore")
+    socket.unlink()
+    told = process.communicate(timeout=200)
+    assert (process.returncode, "docker on the server does not answer" in told[0]) == (3, True), told
+    socket.symlink_to(engine.SOCKET)
+    recovered = shop.fab("recover")
+    assert recovered.code == 0, recovered.told
+    assert (shop.look(), len(shop.sql(ROWS))) == (before, len(rows) + 1), recovered.told
+    shop.configure()
+    restored = shop.act("db.restore", saved, "--yes", "--confirm", shop.project)
+    assert (restored.code, shop.sql(ROWS)) == (0, rows), restored.told
