@@ -94,11 +94,11 @@ known() { [ -e "facts/$1" ]; }
 recall() { cat "facts/$1" 2>/dev/null; }
 
 # intact FOLDER: are a release's own files there, as they came? A torn one may be a script that does the half of it, or
-# lack the release's id.
+# lack the release's id. A repository that the folder happens to be in has no say in that.
 intact() (
     cd "$1" 2>/dev/null && [ "$(tail -n 1 sums 2>/dev/null)" = end ] || exit
     names=$(sed -n 's/^[^ ]* //p' sums)
-    now=$(printf '%s\n' "$names" | GIT_DEFAULT_HASH=sha1 git hash-object --no-filters --stdin-paths 2>/dev/null)
+    now=$(printf '%s\n' "$names" | GIT_DIR=/dev/null GIT_DEFAULT_HASH=sha1 git hash-object --no-filters --stdin-paths 2>/dev/null)
     [ "$now" = "$(sed -n 's/ .*//p' sums)" ]
 )
 

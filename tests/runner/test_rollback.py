@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,14 @@ def test_what_undoes_an_interrupted_release_is_torn(server: Bench, file: str) ->
     assert (server.lines(), server.record("unfinished")) == (before, "r001")
     torn.write_text(whole)
     assert ended(server.run("recover")) == ("failed", 3)
+
+
+def test_records_inside_somebodys_repository(dash: Bench) -> None:
+    """Its kind of object names is not ours."""
+    subprocess.run(["git", "init", "-q", "--object-format=sha256", str(dash.home)], check=True)
+    dash.deploy(step("one", undo="[ -e ~/mended ]"), step("two", "exit 1"))
+    (dash.home / "mended").touch()
+    assert ended(dash.run("recover")) == ("failed", 1)
 
 
 @pytest.mark.parametrize("file", ["values.sh", "steps/02-two/undo"])
