@@ -45,13 +45,14 @@ field() { sed -n "s/^$1 //p" "$2" | head -n 1; }
 
 # summary RECORD: its size, time and content in words.
 summary() {
-    awk '$1 == "bytes" || $1 == "seconds" || $1 == "tables" || $1 == "rows" { v[$1] = $2 }
+    awk 'function many(n, what) { return n " " what (n == 1 ? "" : "s") }
+        $1 == "bytes" || $1 == "seconds" || $1 == "tables" || $1 == "rows" { v[$1] = $2 }
         END {
             if (v["bytes"] < 100000) printf "%.1f kB", v["bytes"] / 1000; else printf "%.1f MB", v["bytes"] / 1000000
             printf " in %d s", v["seconds"]
             if (!("tables" in v)) printf ", not read back"
             else if (!v["tables"]) printf ", read back: no tables yet"
-            else printf ", read back: %d rows in %d tables", v["rows"], v["tables"]
+            else printf ", read back: %s in %s", many(v["rows"], "row"), many(v["tables"], "table")
         }' "$1"
 }
 
