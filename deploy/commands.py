@@ -143,7 +143,8 @@ class Command:
         down_to = f", down to {to}" if to else ""
         self.stdout.write(f"Roll back release {view.clean(release)}{down_to} on {self.target.name}.\n")
         if applied:
-            self.stdout.write(f"It undoes the migrations {view.clean(applied)}; a backup is made before.\n")
+            what = "migrations" if " " in applied else "migration"
+            self.stdout.write(f"It undoes the {what} {view.clean(applied)}; a backup is made before.\n")
         if not self.agreed("Go on?"):
             raise UsageError("not rolled back; nothing was touched")
 
