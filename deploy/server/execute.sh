@@ -24,8 +24,7 @@ make_pipe() {
 # make_gate: nothing passes it (6) before somebody opens it (5), and nothing does when all who could are gone.
 make_gate() {
     rm -f gate
-    mkfifo gate && exec 6<>gate && exec 5>gate && exec 6<gate && return
-    exec 5>/dev/null 6<lock_file
+    if mkfifo gate; then exec 6<>gate && exec 5>gate && exec 6<gate && rm gate; else exec 5>/dev/null 6<lock_file; fi
 }
 
 # wait_for PID: its exit status. A signal interrupts `wait`, maybe just when the child has ended: then ask once more.
@@ -62,8 +61,8 @@ filter() {
 # The filter ends here, also when a daemon of the step's still holds the other end.
 end_output() { printf '%s\n' "$eof" 1<>"$pipe"; }
 
-# guard PID SECONDS: opens the gate; a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel was asked for,
-# or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
+# guard PID SECONDS: opens the gate; a heartbeat every 5 s; ends PID's process group when the time is up, when a cancel
+# was asked for, or when the runner is gone. Seconds are counted, not read off the clock, which may jump.
 guard() {
     exec 7>&- 8>&- 6<&-
     exec </dev/null >/dev/null 2>&1

@@ -313,7 +313,7 @@ def torn(scene: Scene) -> None:
     if not name or not folder.is_dir():
         return
     kept = scene.world.root / "kept"
-    shutil.copytree(folder, kept, symlinks=True, ignore=shutil.ignore_patterns("pipe"))
+    shutil.copytree(folder, kept, symlinks=True, ignore=shutil.ignore_patterns("pipe", "gate"))
 
     def repair() -> None:
         shutil.rmtree(folder)
