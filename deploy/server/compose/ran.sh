@@ -8,15 +8,17 @@ note_ran() {
     done
 }
 
-# as_it_ran: those of them that have stopped are started.
+# as_it_ran: those of them that have stopped are started. What the step restart noted is newer, and its undo's affair.
 as_it_ran() {
     ran='' fallen=''
-    for service in $services; do ! known "ran.$service" || ran="$ran $service"; done
+    for service in $services; do
+        if known "ran.$service" && ! known "restart.$service.before"; then ran="$ran $service"; fi
+    done
     [ -n "$ran" ] || return 0
     reach_docker
     for service in $ran; do
         now=$(state_of "$service") || fail "docker does not say how $service is"
-        case $now in running* | healthy* | starting* | unhealthy*) ;; *) fallen="$fallen $service" ;; esac
+        case $now in running* | healthy* | starting* | unhealthy* | restarting*) ;; *) fallen="$fallen $service" ;; esac
     done
     [ -n "$fallen" ] || return 0
     say warn "stopped meanwhile, and started again:$fallen"
