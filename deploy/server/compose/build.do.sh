@@ -4,7 +4,7 @@
 . ./lib.sh
 . ./engine.sh
 
-load
+loaded || load
 check_services
 for service in $services; do
     note_image build "$service" before || fail "the old image of $service could not be kept"

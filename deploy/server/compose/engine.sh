@@ -117,7 +117,11 @@ load() {
     [ -s facts/model.new ] || refuse_file
     mv facts/model.new facts/model
     find_project
+    put facts/loaded "$(recall commit.after)"
 }
+
+# loaded: what was read last is of the commit that was pulled.
+loaded() { [ -n "$(recall loaded)" ] && [ "$(recall loaded)" = "$(recall commit.after)" ]; }
 
 refuse_file() {
     cat facts/config.error
@@ -266,11 +270,16 @@ start_hint="Docker says why, above. If it calls a port taken that nothing has: r
 # when the release first looked.
 up_missing() {
     known started || note_stopped "$@"
+    late=''
     for service in $(dependencies "$@"); do
-        case $(state_of "$service") in running* | healthy* | starting*) continue ;; esac
-        compose up -d --no-deps --no-recreate "$service" || fail "the service $service could not be started"
+        case $(state_of "$service") in
+            running* | healthy*) continue ;;
+            starting*) ;;
+            *) compose up -d --no-deps --no-recreate "$service" || fail "the service $service could not be started" ;;
+        esac
+        late="$late $service"
     done
-    for service in $(dependencies "$@"); do
+    for service in $late; do
         # shellcheck disable=SC2034
         (settle=0 health_url='' && await "$service" || { show_logs "$service"; fail "the service $service $why"; }) || exit
     done
@@ -328,11 +337,8 @@ run_once() {
     stop_run "$name" || return
     compose run -T --no-deps --name "$name" "$@" <"${input:-/dev/null}"
     status=$?
-    if docker_ inspect "$name" >/dev/null 2>&1; then
-        status=$(docker_ wait "$name")
-    elif [ "$status" = 0 ]; then
-        status=1
-    fi
+    # Where there is no such container, it ran to no end.
+    if ended=$(docker_ wait "$name" 2>/dev/null); then status=$ended; elif [ "$status" = 0 ]; then status=1; fi
     docker_ rm -f "$name" >/dev/null 2>&1
     return "${status:-1}"
 }

@@ -5,7 +5,7 @@
 . ./engine.sh
 . ./health.sh
 
-load
+loaded || load
 for service in $services; do
     was=$(runs "$service") || fail "docker does not say what $service runs"
     put "facts/restart.$service.before" "$was"
