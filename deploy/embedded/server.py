@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import logging
 import os
 import socket
 import tempfile
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.embedded.session import Session
+
+# A client that hangs up is no news.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 _Start = Callable[[paramiko.Channel, bytes, Mapping[str, str]], Session]
 

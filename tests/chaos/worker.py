@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -25,8 +24,6 @@ KINDS: dict[str, Callable[[Path], Place]] = {"fast": World, "plain": World, "lab
 
 def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
-    # A line that is cut is no news to its server.
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     # Ended by a signal, it tidies up all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # What it starts does not hold the pipe: its end is seen at once, even if it is killed.

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,25 @@ def test_files_are_private_and_go_away(home: Path) -> None:
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
     assert not key.parent.exists()
+
+
+HANGS_UP = """
+import socket, struct, sys
+from pathlib import Path
+from deploy.embedded import EmbeddedServer
+with EmbeddedServer(Path(sys.argv[1]), ["/usr/bin", "/bin"]) as server:
+    client = socket.create_connection((server.host, server.port))
+    client.recv(100)
+    client.send(b"SSH-2.0-client\\r\\n")
+    client.recv(1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+"""
+
+
+def test_a_client_that_hangs_up_is_no_news(home: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", HANGS_UP, home], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_openssh_gets_along_with_it(ours: Server) -> None:
