@@ -12,6 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -233,6 +234,7 @@ def share(number: int) -> type:
     """A class of its own, with its part of the stories."""
     told = type(f"Story{number}", (Story,), {}).TestCase  # type: ignore[attr-defined]
     told.settings = TOLD
+    told.pytestmark = [pytest.mark.timeout(300 + 10 * EXAMPLES)]
     return told
 
 
