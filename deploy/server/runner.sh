@@ -141,7 +141,7 @@ settle_first() {
 
 # end OUTCOME EXIT: the last words. The marks are cleared only after the outcome is written.
 end() {
-    rm -f reserve last cancel "$pipe"
+    rm -f reserve last cancel pipe
     put outcome "$1 $2"
     if [ "$2" != 3 ] || [ -n "$settled" ]; then rm -f "$state/unfinished" && true 2>/dev/null >"$lock"; fi
     event "\"event\":\"end\",\"outcome\":\"$1\",\"exit\":$2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -230,6 +231,7 @@ class Trial:
             self.check(
                 False, f"before {self.before}\nnow    {now}\nwanted {world.app.head} {world.app.heads}"
             )
+        self.check(Path(os.devnull).is_char_device(), f"{os.devnull} is no device any more")
         lost = writer.missing()
         self.check(not lost, f"{len(lost)} of {len(writer.rows)} acknowledged rows are gone: {lost[:3]}")
         if self.said and not self.verdict.recovered:

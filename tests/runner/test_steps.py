@@ -268,6 +268,17 @@ def test_a_signal_to_all_of_the_runners_group(server: Bench) -> None:
     assert "still heard" in output(items)
 
 
+def test_without_a_pipe_nothing_of_the_systems_is_removed(dash: Bench) -> None:
+    """mkfifo fails where the disk is full, or is killed. What stands in for the pipe is no file of ours."""
+    dash.script("mkfifo", "#!/bin/sh\nexit 1\n")
+    ours = '*" /dev/"*) echo "$*" >>~/removed; exit 0 ;;'
+    dash.script("rm", f'#!/bin/sh\ncase " $* " in {ours} esac\nexec {tool("rm")} "$@"\n')
+    assert ended(dash.deploy("one")) == ("deployed", 0)
+    assert ended(dash.deploy(step("two"), step("three", "exit 1"))) == ("failed", 1)
+    assert dash.lines() == ["do one", "do two", "do three", "undo three", "undo two"]
+    assert not (dash.home / "removed").exists()
+
+
 def test_a_finish_that_fails_is_a_warning(server: Bench) -> None:
     items = server.deploy("one", finish="exit 1")
     assert ended(items) == ("deployed", 0)
