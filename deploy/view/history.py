@@ -53,6 +53,6 @@ def show_history(
 def _cells(row: HistoryRow, zone: tzinfo | None) -> tuple[str, ...]:
     when = datetime.fromtimestamp(row.when, zone).strftime("%Y-%m-%d %H:%M")
     words = (row.release, row.kind, row.outcome, when, row.by, commit_word(row.commit))
-    # A release that was refused looked at neither.
+    # A release that was refused may not have looked at the database.
     heads = heads_word(row.heads) if row.heads else ""
     return (*(clean(word) for word in words), heads, duration(row.seconds))

@@ -25,7 +25,8 @@ KINDS: dict[str, Callable[[Path], Place]] = {"fast": World, "plain": World, "lab
 def main(seed: str, kind: str) -> None:
     """Until standard input ends. A world that a fault left in a wrong state is thrown away."""
     # Ended by a signal, it tidies up all the same.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
     # What it starts does not hold the pipe: its end is seen at once, even if it is killed.
     verdicts = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -30,6 +30,7 @@ from tests.chaos.client import Client, wait_until
 from tests.chaos.place import Place
 from tests.chaos.records import Server
 from tests.lab.proxy import Line
+from tests.runner.bench import short_sleep
 
 MARK = "BACKSTAY_CHAOS"
 #: About how long each step and its undo take, in seconds.
@@ -87,18 +88,27 @@ class World(Server):
         self.root = root
         self.checkout, self.home, self.laptop = root / "server/shop", root / "server/home", root / "laptop"
         self.disk, self.bin = root / "disk", root / "server/bin"
-        for folder in (self.home, self.laptop / "home", self.disk, self.bin):
+        # A session that is killed leaves its unpacked kit.
+        self.temporary = root / "server/tmp"
+        for folder in (self.home, self.laptop / "home", self.disk, self.bin, self.temporary):
             folder.mkdir(parents=True)
         self.small = _mount(self.disk)
+        try:
+            self.begin()
+        except BaseException:
+            self.unmount()
+            raise
+
+    def begin(self) -> None:
+        """Have an application, its server and a first release."""
         self.state = self.disk / "state"
         self.manager = Manager(self)
         self.port = _free_port()
-        self.app = History.create(root / "app", "venv", port=self.port)
+        self.app = History.create(self.root / "app", "venv", port=self.port)
         self.app.release(mutate=app.plain_application, version="1")
         self.app.clone_to(self.checkout)
-        self.python = app.python(root / "server")
-        sleep = shutil.which("sleep")
-        self.script("sleep", f'#!/bin/sh\n[ "$*" != 1 ] || set -- {SECOND}\nexec {sleep} "$@"\n')
+        self.python = app.python(self.root / "server")
+        self.script("sleep", short_sleep(SECOND))
         self.calls = self.number = 0
         self.tables: list[str] = []
         self.ends = contextlib.ExitStack()
@@ -113,7 +123,7 @@ class World(Server):
         """Start the SSH server, anew where one is open."""
         self.ends.close()
         before = path or (self.bin, *os.environ["PATH"].split(os.pathsep))
-        environ = {MARK: str(self.root)}
+        environ = {MARK: str(self.root), "TMPDIR": str(self.temporary)}
         self.server = EmbeddedServer(self.home, before, shell, environ)
         self.ends.callback(self.server.close)
         self.line = self.ends.enter_context(Line((self.server.host, self.server.port)))
@@ -143,9 +153,13 @@ class World(Server):
         self.kill_all()
         self.ends.close()
         self.manager.close()
+        self.unmount()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def unmount(self) -> None:
+        """The small disk goes."""
         if self.small:
             subprocess.run(["umount", "-l", str(self.disk)], check=False)
-        shutil.rmtree(self.root, ignore_errors=True)
 
     # -- the developer
 

@@ -21,7 +21,7 @@ from deploy import events, forecast, recipe, view
 from deploy.config import load
 from deploy.engines.venv import Venv
 from tests.apps.history import History, git
-from tests.runner.bench import Bench, tool, wait_until
+from tests.runner.bench import Bench, short_sleep, wait_until
 
 START = """\
 [ ! -e refuse-to-start ] || exit 7
@@ -54,12 +54,8 @@ url = "http://127.0.0.1:{port}/health"
 settle = 1
 timeout = 40
 """
-#: What the server's scripts take for a second is a fifth of one.
-SLEEP = """\
-#!/bin/sh
-[ "$*" != 1 ] || set -- 0.2
-exec {sleep} "$@"
-"""
+#: What the server's scripts take for a second, in seconds.
+SECOND = 0.2
 USERS = ["ann@example.org", "bob@example.org"]
 
 
@@ -90,7 +86,7 @@ class Site:
         self.app.clone_to(self.path)
         (self.path.parent / "start.sh").write_text(START)
         (self.path.parent / "stop.sh").write_text(STOP)
-        bench.script("sleep", SLEEP.format(sleep=tool("sleep")))
+        bench.script("sleep", short_sleep(SECOND))
         (root / "deploy.toml").write_text(SETTINGS.format(path=self.path, port=self.port, python=python))
         target = load(root, target=None, host=None, environ={})
         values = {

@@ -62,6 +62,11 @@ def tool(name: str) -> str:
     return found
 
 
+def short_sleep(second: float) -> str:
+    """A `sleep` that takes so many seconds for one."""
+    return f'#!/bin/sh\n[ "$*" != 1 ] || set -- {second}\nexec {tool("sleep")} "$@"\n'
+
+
 @cache
 def applets() -> set[str]:
     """Those of the APPLETS that this busybox has."""
@@ -92,13 +97,16 @@ class Bench:
         self.home = self.root / "home"
         self.bin = self.root / "bin"
         self.state = self.home / ".local/state/backstay/shop"
-        for folder in (self.checkout, self.home, self.bin):
+        # A session that is killed leaves its unpacked kit.
+        temporary = self.root / "kits"
+        for folder in (self.checkout, self.home, self.bin, temporary):
             folder.mkdir(parents=True)
         (self.bin / "sh").symlink_to(tool(self.shell))
         if self.applets or self.shell == "busybox":
             for name in applets():
                 (self.bin / name).symlink_to(tool("busybox"))
-        base = {"HOME": str(self.home), "PATH": f"{self.bin}:{os.environ['PATH']}", _MARK: str(self.root)}
+        path = f"{self.bin}:{os.environ['PATH']}"
+        base = {"HOME": str(self.home), "PATH": path, "TMPDIR": str(temporary), _MARK: str(self.root)}
         self.environ = {**base, **self.environ}
         # What git takes for a repository, in no time.
         for folder in ("objects", "refs"):
